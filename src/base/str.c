@@ -1,0 +1,155 @@
+/*
+ * Borrowed strings: searching, trimming, splitting, and the only place where digits of the outside
+ * world become integers. Nothing here allocates, copies or needs a NUL.
+ */
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static unsigned char lower(char c)
+{
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+
+static bool is_same_nocase(const char *a, const char *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (lower(a[i]) != lower(b[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool ar_str_is_nocase(struct ar_str s, struct ar_str t)
+{
+    return s.n == t.n && is_same_nocase(s.p, t.p, s.n);
+}
+
+bool ar_str_has_prefix_nocase(struct ar_str s, struct ar_str prefix)
+{
+    return s.n >= prefix.n && is_same_nocase(s.p, prefix.p, prefix.n);
+}
+
+size_t ar_str_find(struct ar_str s, struct ar_str needle)
+{
+    if (needle.n == 0 || needle.n > s.n) {
+        return s.n;
+    }
+    const char *hit = memmem(s.p, s.n, needle.p, needle.n);
+    return hit ? (size_t)(hit - s.p) : s.n;
+}
+
+size_t ar_str_find_nocase(struct ar_str s, struct ar_str needle)
+{
+    for (size_t i = 0; needle.n > 0 && i + needle.n <= s.n; i++) {
+        if (is_same_nocase(s.p + i, needle.p, needle.n)) {
+            return i;
+        }
+    }
+    return s.n;
+}
+
+size_t ar_str_find_char(struct ar_str s, char c)
+{
+    const char *hit = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
+    return hit ? (size_t)(hit - s.p) : s.n;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct ar_str ar_str_trim(struct ar_str s)
+{
+    while (s.n > 0 && is_blank(s.p[0])) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && is_blank(s.p[s.n - 1])) {
+        s.n--;
+    }
+    return s;
+}
+
+bool ar_str_split(struct ar_str *rest, char sep, struct ar_str *ret_piece)
+{
+    if (!rest->p) {
+        return false;
+    }
+    size_t at = ar_str_find_char(*rest, sep);
+    *ret_piece = ar_str_head(*rest, at);
+    *rest = at < rest->n ? ar_str_from(*rest, at + 1) : (struct ar_str){NULL, 0};
+    return true;
+}
+
+bool ar_str_matches_glob(struct ar_str s, struct ar_str glob)
+{
+    size_t i = 0, g = 0, star = SIZE_MAX, mark = 0;
+    while (i < s.n) {
+        if (g < glob.n && glob.p[g] == '*') {
+            star = g++;
+            mark = i;
+        } else if (g < glob.n && glob.p[g] == s.p[i]) {
+            g++;
+            i++;
+        } else if (star != SIZE_MAX) {
+            g = star + 1;
+            i = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (g < glob.n && glob.p[g] == '*') {
+        g++;
+    }
+    return g == glob.n;
+}
+
+int ar_str_compare(struct ar_str s, struct ar_str t)
+{
+    size_t n = s.n < t.n ? s.n : t.n;
+    int order = n > 0 ? memcmp(s.p, t.p, n) : 0;
+    return order != 0 ? order : (s.n > t.n) - (s.n < t.n);
+}
+
+enum ar_code ar_str_to_i64(struct ar_str s, int64_t min, int64_t max, int64_t *ret)
+{
+    bool minus = s.n > 0 && s.p[0] == '-';
+    int64_t v = 0;
+    if (s.n == (minus ? 1U : 0U)) {
+        return AR_INVALID_REQUEST;
+    }
+    for (size_t i = minus ? 1 : 0; i < s.n; i++) {
+        int d = s.p[i] - '0';
+        if (d < 0 || d > 9 || __builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, minus ? -d : d, &v)) {
+            return AR_INVALID_REQUEST;
+        }
+    }
+    if (v < min || v > max) {
+        return AR_INVALID_REQUEST;
+    }
+    *ret = v;
+    return AR_OK;
+}
+
+enum ar_code ar_str_to_double(struct ar_str s, double *ret)
+{
+    char z[64];
+    if (s.n == 0 || s.n >= sizeof z || is_blank(s.p[0])) {
+        return AR_INVALID_REQUEST;
+    }
+    memcpy(z, s.p, s.n);
+    z[s.n] = '\0';
+    char *end;
+    errno = 0;
+    double d = strtod(z, &end);
+    if (end != z + s.n || errno == ERANGE) {
+        return AR_INVALID_REQUEST;
+    }
+    *ret = d;
+    return AR_OK;
+}
