@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Runs real clients against AnyRouter in front of mock.mjs and prints each of their steps.
+
+    run.py                     the SDKs
+    run.py --agents            the coding agents
+    run.py --all               both
+    run.py --direct            against the mock itself, to check the tools of this folder
+    run.py --only sdk-ai.mjs --upstream anthropic --mode tool -v
+
+Every script runs four times: in front of an upstream of each dialect, which answers with text alone or calls a tool
+first. Together with the dialects that the script speaks itself that is every pair, native and translated.
+A step is left out only by a rule of an endpoint (LEFT_OUT below), and is then named with it.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE))
+from stand import Gateway, Mock, clients_dir, node_program  # noqa: E402
+
+SDKS = ["sdk-openai.mjs", "sdk-anthropic.mjs", "sdk-ai.mjs", "sdk-langchain.mjs", "sdk-openrouter.mjs", "sdk-genai.mjs"]
+AGENTS = ["claude-code.sh", "opencode.sh", "qwen-code.sh"]
+UPSTREAMS = ["chat", "anthropic"]
+MODES = ["text", "tool"]
+
+RESPONSES = "the gateway does not speak the Responses dialect yet"
+GEMINI = "the gateway does not speak the Gemini dialect yet"
+EMBEDDINGS = "embeddings are passed through, and an upstream of the Messages dialect has none"
+
+# Endpoints that are not served, and by which rule; `upstream` limits a rule to that upstream dialect.
+LEFT_OUT = [
+    {"method": "POST", "path": r"/v1/responses$", "why": RESPONSES},
+    {"method": "POST", "path": r"/v1(beta)?/models/.+:(\w+)$", "why": GEMINI},
+    {"method": "POST", "path": r"/v1/embeddings$", "why": EMBEDDINGS, "upstream": "anthropic"},
+]
+
+
+@dataclass
+class Step:
+    verdict: str  # PASS, FAIL or LEFT OUT
+    name: str
+    milliseconds: int
+    detail: str
+
+
+def rules_for(upstream):
+    return [{k: r[k] for k in ("method", "path", "why")} for r in LEFT_OUT if r.get("upstream", upstream) == upstream]
+
+
+def command_of(script, base_url):
+    return [node_program() if script.endswith(".mjs") else "bash", str(HERE / script), base_url]
+
+
+def run_script(script, base_url, left_out, extra_env=None, limit=180):
+    """Runs one script against base_url and gives its steps."""
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "CLIENTS_INST": str(clients_dir()),
+        "LEFT_OUT": json.dumps(left_out),
+        **(extra_env or {}),
+    }
+    started = time.monotonic()
+    # Output goes to a file: an agent may leave a child behind that holds a pipe open.
+    with tempfile.TemporaryFile("w+") as out:
+        done = subprocess.run(command_of(script, base_url), env=env, stdout=out, stderr=subprocess.STDOUT, timeout=limit, check=False)
+        out.seek(0)
+        text = out.read()
+    spent = int((time.monotonic() - started) * 1000)
+    if script.endswith(".sh"):
+        verdict = "PASS" if done.returncode == 0 else "FAIL"
+        return [Step(verdict, script.removesuffix(".sh"), spent, " ".join(text.split())[-400:])]
+    steps = []
+    for line in text.splitlines():
+        parts = line.split("\t", 3)
+        if len(parts) == 4 and parts[0] in ("PASS", "FAIL", "LEFT OUT"):
+            steps.append(Step(parts[0], parts[1], int(parts[2]), parts[3]))
+    if not steps or (done.returncode != 0 and all(s.verdict != "FAIL" for s in steps)):
+        steps.append(Step("FAIL", "(script)", spent, f"exit code {done.returncode}: {text[-600:]}"))
+    return steps
+
+
+GENERATION = {"chat": "/chat/completions", "anthropic": "/messages"}
+
+
+def check_upstream(mock, upstream, mode, steps, tools_expected):
+    """What the mock saw must fit: its own dialect only, no rule broken, tools called when they were to be called."""
+    seen = [r for r in mock.requests() if r["method"] == "POST" and not r["path"].endswith("count_tokens")]
+    paths = {r["path"] for r in seen if not r["path"].endswith("/embeddings")}
+    foreign = [p for p in paths if not p.endswith(GENERATION[upstream])]
+    refused = [f"{r['path']}: {r['status']} {r['note']}" for r in seen if r["status"] != 200]
+    if foreign:
+        steps.append(Step("FAIL", "(upstream dialect)", 0, f"the {upstream} upstream was asked for {sorted(foreign)}"))
+    if refused:
+        steps.append(Step("FAIL", "(upstream rules)", 0, "; ".join(refused[:3])))
+    turns = sum("tool:" in r["note"] for r in seen)
+    if mode == "tool" and tools_expected and not turns:
+        steps.append(Step("FAIL", "(tool turns)", 0, "the upstream never got to call a tool"))
+
+
+def run_one(script, upstream, mode, direct=False, extra_env=None):
+    """One script, one upstream dialect, one mode; gives the steps."""
+    dialects = None if direct else [upstream]
+    with Mock(dialects=dialects, scenario=mode) as mock:
+        if direct:
+            return run_script(script, mock.url, [], extra_env)
+        with Gateway(upstreams=[mock.upstream(upstream)]) as gateway:
+            left_out = rules_for(upstream)
+            steps = run_script(script, gateway.url, left_out, extra_env)
+            check_upstream(mock, upstream, mode, steps, tools_expected=script != "sdk-genai.mjs")
+            if any(s.verdict == "FAIL" for s in steps):
+                steps.append(Step("NOTE", "(gateway log)", 0, gateway.log()[-1500:]))
+            return steps
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--agents", action="store_true", help="the coding agents instead of the SDKs")
+    ap.add_argument("--all", action="store_true", help="SDKs and agents")
+    ap.add_argument("--direct", action="store_true", help="no gateway: the scripts against the mock")
+    ap.add_argument("--only", action="append", help="a script; may be repeated")
+    ap.add_argument("--upstream", choices=UPSTREAMS)
+    ap.add_argument("--mode", choices=MODES)
+    ap.add_argument("-v", "--verbose", action="store_true", help="print the details of steps that passed as well")
+    a = ap.parse_args()
+    scripts = a.only or (AGENTS if a.agents else SDKS + (AGENTS if a.all else []))
+    groups = {"node"} | {"agents" if s.endswith(".sh") else "sdk" for s in scripts}
+    subprocess.run([str(HERE / "install.sh"), str(clients_dir()), *sorted(groups, reverse=True)], check=True)
+    counts = {"PASS": 0, "FAIL": 0, "LEFT OUT": 0, "NOTE": 0}
+    for script in scripts:
+        for upstream in ["any"] if a.direct else [a.upstream] if a.upstream else UPSTREAMS:
+            for mode in [a.mode] if a.mode else MODES:
+                for s in run_one(script, upstream, mode, a.direct):
+                    counts[s.verdict] += 1
+                    detail = "" if s.verdict == "PASS" and not a.verbose else "  " + s.detail
+                    print(f"{s.verdict:8}  {script} -> {upstream}, {mode}: {s.name} ({s.milliseconds} ms){detail}", flush=True)
+    print(f"{counts['PASS']} steps passed, {counts['FAIL']} failed, {counts['LEFT OUT']} left out by rule")
+    return 1 if counts["FAIL"] or not counts["PASS"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
