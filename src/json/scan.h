@@ -12,7 +12,7 @@ enum { AR_JSON_DEPTH = 128 };
 
 struct ar_jnode {
     uint32_t at, end; /* span in the source: quotes and brackets included */
-    uint32_t next;    /* index of the node after this subtree; a key's next is the node after its value */
+    uint32_t next;    /* index of the node after this subtree */
     uint32_t count;   /* array: elements; object: members */
     uint8_t type, flags;
 };
@@ -76,17 +76,19 @@ struct ar_str ar_json_raw(struct ar_jval v);
 /* Escaped text of a string, without quotes: may be written verbatim into any JSON string. Others: p NULL. */
 struct ar_str ar_json_esc(struct ar_jval v);
 
-/* Walks an array or an object: while (ar_json_next(&it)) use it.key (objects: escaped) and it.val. */
+/* Walks an array or an object: while (ar_json_next(&it)) use it.val and, in objects, it.key: decoded, so that an escaped
+ * spelling of a known key is the known key (escaped keys over 64 bytes stay as they are: none is known). key borrows from the
+ * source or from the iterator. */
 struct ar_jiter {
     struct ar_jval of, val;
     struct ar_str key;
     uint32_t at, end;
+    char spelled[64];
 };
 struct ar_jiter ar_json_iter(struct ar_jval v); /* not a container: an empty walk */
 bool ar_json_next(struct ar_jiter *it);
 
-/* Member by key (given decoded, compared with the escaped one when that has no escapes); the last of duplicates, as
- * vendors read; absent when there is none or v is no object. */
+/* Member by key (decoded); the last of duplicates, as vendors read; absent when there is none or v is no object. */
 struct ar_jval ar_json_get(struct ar_jval v, struct ar_str key);
 #define ar_json_get_lit(v, l) ar_json_get((v), AR_LIT(l))
 /* Element i, or absent. */
