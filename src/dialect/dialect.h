@@ -47,6 +47,7 @@ struct ar_outline {
     int64_t max_out_tokens;              /* -1 unset */
     struct ar_str user_id, cache_key;    /* dec; affinity */
     bool has_thread;                     /* Anthropic: thread{...} */
+    bool has_envelope;                   /* may hold another vendor's thinking in our envelope: decode, even on the native path */
     size_t body_bytes, brace_at;         /* brace_at: just after the root's '{', where members can be put in */
     bool is_empty;                       /* {} */
 };
