@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter):
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, value in getattr(report, "user_properties", []):
-                if name == "summary" and getattr(report, "when", "") == "call":
+                if name == "summary" and getattr(report, "when", "") == "teardown":
                     lines.append(value)
     corpus_lines(terminalreporter, lines)
 

@@ -117,3 +117,87 @@ def test_the_clean_environment(monkeypatch):
     env = clean_env({"MINE": "1"})
     assert env["MINE"] == "1" and not {"OPENAI_API_KEY", "ANYROUTER_BASE_URL", "https_proxy", "PORT"} & set(env)
     assert subprocess.run(["true"], env=env, check=False).returncode == 0
+
+
+def test_the_two_readers_agree():
+    """The same exchange written by hand in both dialects has one meaning."""
+    from harness import canon
+    chat = canon.chat_request({"model": "m", "messages": [
+        {"role": "system", "content": "be brief"}, {"role": "user", "content": [{"type": "text", "text": "w?"}]},
+        {"role": "assistant", "content": None, "tool_calls": [wire.call(id="a"), wire.call(id="b")]},
+        {"role": "tool", "tool_call_id": "a", "content": "sun"}, {"role": "tool", "tool_call_id": "b", "content": "rain"},
+        {"role": "user", "content": "and?"}], "tools": [wire.tool("chat")], "tool_choice": "required",
+        "parallel_tool_calls": False, "max_tokens": 5, "stop": "x"})
+    claude = canon.claude_request({"model": "m", "system": "be brief", "messages": [
+        {"role": "user", "content": "w?"}, {"role": "assistant", "content": [wire.use(id="t1"), wire.use(id="t2")]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "sun"},
+                                     {"type": "tool_result", "tool_use_id": "t2", "content": "rain"},
+                                     {"type": "text", "text": "and?"}]}], "tools": [wire.tool("anthropic")],
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": True}, "max_tokens": 5, "stop_sequences": ["x"]})
+    assert chat.system == claude.system and chat.choice == claude.choice and chat.parallel is claude.parallel is False
+    assert [i[:4] for i in chat.items] == [i[:4] for i in claude.items]
+    assert {k: v[:2] for k, v in chat.tools.items()} == {k: v[:2] for k, v in claude.tools.items()}
+    assert chat.settings["stop"] == claude.settings["stop"] == ["x"]
+
+
+def test_streams_and_whole_answers_agree():
+    from harness import canon
+    blocks = [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "hé"}, wire.use()]
+    whole = canon.claude_answer(wire.claude_answer(*blocks))
+    flow = canon.claude_stream(parse_sse("".join(wire.claude_stream(*blocks)).encode()))
+    assert (whole.text, whole.thinking, whole.stop) == (flow.text, flow.thinking, flow.stop) == ("hé", "hm", "tool_use")
+    assert [c[0] for c in whole.calls] == [c[0] for c in flow.calls] and flow.ended
+    chat = canon.chat_stream(parse_sse("".join(wire.chat_stream(
+        "a", "b", wire.piece(0, "", "c1", "f"), wire.piece(0, '{"x":'), wire.piece(0, "1}"),
+        finish="tool_calls")).encode()))
+    assert (chat.text, chat.calls, chat.stop, chat.ended) == ("ab", [("f", '{"x":1}')], "tool_use", True)
+    assert chat.usage["in_total"] == 11
+
+
+def test_the_grammars_refuse():
+    from harness import canon
+    good = wire.claude_stream("x")
+    canon.check_claude_grammar(parse_sse("".join(good).encode()))
+    for bad in (good[:-1], good[1:], good + [wire.PING], good[:4] + good[5:]):
+        with pytest.raises(AssertionError):
+            canon.check_claude_grammar(parse_sse("".join(bad).encode()))
+    good = wire.chat_stream("x", usage=False)
+    canon.check_chat_grammar(parse_sse("".join(good).encode()))
+    for bad in (good[:-1], good[1:], good[:-2] + good[-1:], [good[0]] + good):
+        with pytest.raises(AssertionError):
+            canon.check_chat_grammar(parse_sse("".join(bad).encode()))
+
+
+def test_texts_must_be_verbatim():
+    from harness.canon import same_texts
+    assert same_texts(["a b", "c"], ["a b\nc"]) and same_texts(["a"], ["a"])
+    assert not same_texts(["a b"], ["a  b"]) and not same_texts(["a", "b"], ["a"]) and not same_texts(["a"], ["a", "more words"])
+
+
+def test_the_corpus_is_read_and_its_rules_run():
+    from corpus import SHARED, load, rules
+    exchanges = load()
+    if not exchanges:
+        pytest.skip(f"no corpus at {SHARED}")
+    assert len(exchanges) >= 149
+    for exchange in exchanges:
+        if exchange.body is not None:
+            body = exchange.request(rules.target_model(exchange.dialect, exchange.body))
+            assert all(rule.section and rule.what for rule in rules.RULES[exchange.dialect](body)), exchange.id
+
+
+def test_every_recorded_answer_has_a_meaning():
+    """The readers take each recorded answer; whole or streamed it says something and why it stopped."""
+    from corpus import SHARED, load
+    from harness import canon
+    exchanges = [e for e in load() if e.status == 200]
+    if not exchanges:
+        pytest.skip(f"no corpus at {SHARED}")
+    whole = {"chat": canon.chat_answer, "anthropic": canon.claude_answer}
+    flow = {"chat": canon.chat_stream, "anthropic": canon.claude_stream}
+    for exchange in exchanges:
+        said = flow[exchange.dialect](loose_sse(exchange.sse)) if exchange.sse is not None else (
+            whole[exchange.dialect](exchange.answer))
+        assert said.error or (said.stop and said.ended), exchange.id
+        assert said.error or said.stop == "refusal" or said.text or said.calls or said.thinking or (
+            said.usage["out_total"] is not None), exchange.id
