@@ -1,0 +1,58 @@
+/* Upstreams: what the operator configured, resolved against the providers table. Immutable, part of a snapshot; borrows from the
+ * configuration. Any thread. */
+#ifndef AR_PROVIDER_UPSTREAM_H
+#define AR_PROVIDER_UPSTREAM_H
+
+#include "conf/config.h"
+#include "provider/provider.h"
+
+struct ar_health; /* route/health.h */
+
+struct ar_base {
+    struct ar_origin origin;
+    struct ar_str url, path, query; /* path: of the base URL, no trailing slash */
+    struct ar_health *health;
+};
+struct ar_key {
+    struct ar_str secret; /* n 0: the place needs none */
+    char print[9];        /* 8 hex of its SHA-256: for logs and traces */
+    const struct ar_conf_key *conf;
+    struct ar_health *health;
+};
+struct ar_upstream {
+    struct ar_str name;
+    const struct ar_conf_upstream *conf;
+    const struct ar_provider *provider;
+    const struct ar_dialect *dialects[AR_DIALECT_COUNT];
+    unsigned dialect_count;
+    struct ar_base *bases;
+    unsigned base_count;
+    struct ar_key *keys; /* none and passthrough: the caller's */
+    unsigned key_count;
+    bool passthrough;
+    struct ar_health *health; /* of the whole: turn of its keys */
+};
+struct ar_upstreams {
+    struct ar_upstream *v;
+    unsigned n;
+    struct ar_strs notices; /* lines for the log */
+};
+
+/* Environment: switches on the rows whose key variable is set, and the default upstream, where the file names none. Before
+ * ar_upstreams_build. */
+void ar_providers_from_env(struct ar_config *c, const char *(*getenv_fn)(const char *));
+
+/* Resolves all enabled upstreams. Errors name the place in the file: AR_INVALID_REQUEST. Memory: the config's arena, so the
+ * result dies with it. */
+enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret, struct ar_err *err) AR_MUST;
+
+/* Does u serve the model (INTERFACE 5)? *ret_sent: the name to send. */
+bool ar_upstream_serves(const struct ar_upstream *u, struct ar_str model, struct ar_str *ret_sent);
+bool ar_upstream_speaks(const struct ar_upstream *u, const struct ar_dialect *d);
+/* Request target for an operation in a dialect at a base: path joined as INTERFACE 5 says. Arena. tail: NULL, or a path below
+ * /v1 for pass-through. */
+struct ar_str ar_upstream_target(const struct ar_upstream *u, const struct ar_base *b, const struct ar_dialect *d, enum ar_op op,
+                                 struct ar_arena *a);
+struct ar_str ar_base_join(const struct ar_base *b, struct ar_str full_path, struct ar_arena *a);
+
+#endif
