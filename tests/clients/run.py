@@ -23,8 +23,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE))
-from stand import Gateway, Mock, clients_dir, node_program  # noqa: E402
+sys.path[:0] = [str(HERE), str(ROOT / "tests/e2e")]
+from mockserver import Mock, clients_dir, node_program  # noqa: E402
 
 SDKS = ["sdk-openai.mjs", "sdk-anthropic.mjs", "sdk-ai.mjs", "sdk-langchain.mjs", "sdk-openrouter.mjs", "sdk-genai.mjs"]
 AGENTS = ["claude-code.sh", "opencode.sh", "qwen-code.sh"]
@@ -62,7 +62,7 @@ def command_of(script, base_url):
 def run_script(script, base_url, left_out, extra_env=None, limit=180):
     """Runs one script against base_url and gives its steps."""
     env = {
-        "PATH": os.environ["PATH"],
+        "PATH": f"{Path(node_program()).parent}:{os.environ['PATH']}",
         "HOME": os.environ.get("HOME", "/"),
         "CLIENTS_INST": str(clients_dir()),
         "LEFT_OUT": json.dumps(left_out),
@@ -112,13 +112,19 @@ def run_one(script, upstream, mode, direct=False, extra_env=None):
     with Mock(dialects=dialects, scenario=mode) as mock:
         if direct:
             return run_script(script, mock.url, [], extra_env)
-        with Gateway(upstreams=[mock.upstream(upstream)]) as gateway:
+        from harness import Gateway  # here, so that --direct needs no Python packages
+
+        with Gateway({"workers": 1, "upstreams": [mock.upstream(upstream)]}) as gateway:
             left_out = rules_for(upstream)
             steps = run_script(script, gateway.url, left_out, extra_env)
             check_upstream(mock, upstream, mode, steps, tools_expected=script != "sdk-genai.mjs")
             if any(s.verdict == "FAIL" for s in steps):
-                steps.append(Step("NOTE", "(gateway log)", 0, gateway.log()[-1500:]))
+                steps.append(Step("NOTE", "(gateway log)", 0, gateway.log[-1500:]))
             return steps
+
+
+def install(groups=("sdk",)):
+    subprocess.run([str(HERE / "install.sh"), str(clients_dir()), *sorted(groups)], check=True)
 
 
 def main():
@@ -132,8 +138,7 @@ def main():
     ap.add_argument("-v", "--verbose", action="store_true", help="print the details of steps that passed as well")
     a = ap.parse_args()
     scripts = a.only or (AGENTS if a.agents else SDKS + (AGENTS if a.all else []))
-    groups = {"node"} | {"agents" if s.endswith(".sh") else "sdk" for s in scripts}
-    subprocess.run([str(HERE / "install.sh"), str(clients_dir()), *sorted(groups, reverse=True)], check=True)
+    install({"agents" if s.endswith(".sh") else "sdk" for s in scripts})
     counts = {"PASS": 0, "FAIL": 0, "LEFT OUT": 0, "NOTE": 0}
     for script in scripts:
         for upstream in ["any"] if a.direct else [a.upstream] if a.upstream else UPSTREAMS:
