@@ -115,7 +115,8 @@ struct ar_unfold {
     const struct ar_response *r;
     struct ar_arena *a;
     const struct ar_block *at;
-    struct ar_str left; /* of the open block's text */
+    struct ar_str left;          /* of the open block's text */
+    const struct ar_name *cites; /* of the open block, raw each */
     unsigned b;
     int stage;
 };
