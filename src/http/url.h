@@ -15,5 +15,7 @@ struct ar_url {
 enum ar_code ar_url_parse(struct ar_str text, struct ar_url *ret) AR_MUST;
 /* Value of a query parameter, still percent-encoded; p NULL: absent. */
 struct ar_str ar_query_get(struct ar_str query, struct ar_str name);
+/* Must the host be reached without a proxy by a NO_PROXY list ("localhost,.corp,10.0.0.0/8,*")? */
+bool ar_no_proxy_matches(struct ar_str list, struct ar_str host);
 
 #endif

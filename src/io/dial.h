@@ -22,7 +22,4 @@ enum ar_poll ar_dial_poll(struct ar_dial *d, struct ar_stream **ret, struct ar_e
 /* Takes d, in any phase; a connection under way is dropped. The caller's own deadline ends a dial. */
 void ar_dial_close(struct ar_dial *d);
 
-/* Must the host be reached without a proxy by a NO_PROXY list ("localhost,.corp,10.0.0.0/8,*")? */
-bool ar_no_proxy_matches(struct ar_str list, struct ar_str host);
-
 #endif

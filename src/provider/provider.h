@@ -70,7 +70,7 @@ struct ar_call_facts {
     unsigned header_count;
     struct ar_str content_type;
     int64_t length;         /* of a whole native answer; -1 unknown */
-    uint64_t content_bytes; /* of visible output seen, for estimates */
+    uint64_t content_bytes, content_frames; /* of output seen, for estimates when usage never comes */
 };
 struct ar_call_ops {
     const char *name;

@@ -1,0 +1,569 @@
+/*
+ * An attempt over HTTP: encode (or cut the native body into pieces), send, and turn whatever comes back into events. One state
+ * field, asked by next(); every way to fail leaves by fail_with() as one ERROR event. It owns the exchange, the encoded body, the
+ * reader and the buffers of the answer; it borrows everything in the spec. It never decides where to go next and never sees the
+ * client.
+ */
+#include "provider/call.h"
+
+#include <stdlib.h>
+
+enum { ERROR_BODY_MAX = 1 << 20, HOLD_MAX = 1 << 20, FRAME_MAX = 16 << 20, LINGER_MS = 2000 };
+
+static void masked(struct http_call *c, struct ar_str *s)
+{
+    struct ar_str secret = c->spec->secret;
+    if (secret.n < 4 || s->n == 0 || !ar_str_has(*s, secret)) {
+        return;
+    }
+    struct ar_buf b;
+    ar_buf_init(&b, s->n + 16);
+    struct ar_str rest = *s;
+    for (size_t at; (at = ar_str_find(rest, secret)) < rest.n; rest = ar_str_from(rest, at + secret.n)) {
+        ar_buf_put(&b, rest.p, at);
+        ar_buf_lit(&b, "***");
+    }
+    ar_buf_str(&b, rest);
+    *s = ar_arena_copy(&c->arena, ar_buf_view(&b));
+    ar_buf_done(&b);
+}
+
+/* The one way to fail: fault becomes the last event. */
+static bool fail_with(struct http_call *c, const struct ar_fault *fault, struct ar_event *ret)
+{
+    c->fault = *fault;
+    masked(c, &c->fault.message);
+    masked(c, &c->fault.raw_body);
+    masked(c, &c->fault.details);
+    c->state = CALL_OVER;
+    *ret = (struct ar_event){.kind = AR_EV_ERROR, .fault = &c->fault};
+    return true;
+}
+
+static enum ar_blame blame_of(enum ar_code code)
+{
+    switch (ar_code_retry(code)) {
+    case AR_RETRY_PLACE:
+    case AR_RETRY_LATER:
+        return AR_OF_PLACE;
+    case AR_RETRY_KEY:
+        return AR_OF_KEY;
+    case AR_RETRY_MODEL:
+        return AR_OF_MODEL;
+    case AR_RETRY_NO:
+        break;
+    }
+    return code == AR_INTERNAL ? AR_OF_US : AR_OF_CALLER;
+}
+
+static bool fail_code(struct http_call *c, enum ar_code code, const char *note, struct ar_event *ret)
+{
+    struct ar_fault f = {.code = code, .blame = blame_of(code), .retry_after_ms = -1};
+    f.message = ar_arena_copy(&c->arena, ar_str_of(note));
+    return fail_with(c, &f, ret);
+}
+
+static void fire(struct ar_timer *t)
+{
+    struct http_call *c = AR_HOLDER(t, struct http_call, timer);
+    c->is_late = true;
+    ar_wake(c->spec->waker);
+}
+
+static void arm(struct http_call *c, int64_t in_ms)
+{
+    c->is_late = false;
+    ar_timer_set(c->spec->loop, &c->timer, ar_loop_now_ms(c->spec->loop) + in_ms);
+}
+
+/* Request headers into c->headers; the spec's, then auth, then the dialect's. */
+static unsigned put_headers(struct http_call *c, const struct ar_encoded *e)
+{
+    const struct ar_call_spec *s = c->spec;
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->header_count && n < CALL_HEADERS_MAX - 8; i++) {
+        c->headers[n++] = s->headers[i];
+    }
+    if (s->auth_value.n > 0) {
+        c->headers[n++] = (struct ar_header){s->auth_header, s->auth_value};
+    }
+    for (unsigned i = 0; i < e->header_count; i++) {
+        c->headers[n++] = (struct ar_header){e->headers[i].name, e->headers[i].value};
+    }
+    if (!ar_header_lit(c->headers, n, "content-type").p) {
+        c->headers[n++] = (struct ar_header){AR_LIT("content-type"), AR_LIT("application/json")};
+    }
+    if (!ar_header_lit(c->headers, n, "accept").p) {
+        c->headers[n++] =
+            (struct ar_header){AR_LIT("accept"), s->upstream_stream ? AR_LIT("text/event-stream") : AR_LIT("application/json")};
+    }
+    return n;
+}
+
+/* Body and headers; then the exchange begins. A refused encoding is kept as the fault that next() gives. */
+static void encode(struct http_call *c)
+{
+    struct ar_call_spec *s = c->spec;
+    struct ar_encoded e = {.body = &c->body};
+    unsigned parts;
+    if (s->native) {
+        struct ar_edit edits[AR_EDITS_MAX];
+        struct ar_edit_wish wish = {s->target.model, s->keep_wishes, s->ask_usage, s->force_whole};
+        unsigned n = ar_native_edits(s->body, s->outline, &wish, &c->arena, edits);
+        parts = ar_edits_apply(s->body, edits, n, c->parts);
+    } else {
+        enum ar_code code = s->dialect->encode_request(s->request, s->op, &s->target, &c->arena, &s->losses, &e);
+        code = code == AR_OK ? ar_buf_finish(&c->body) : code;
+        if (code != AR_OK) {
+            c->early = (struct ar_fault){.code = code, .blame = blame_of(code), .retry_after_ms = -1};
+            c->early.message = ar_arena_copy(&c->arena, ar_str_of(s->losses.why));
+            c->early.param = ar_arena_copy(&c->arena, ar_str_of(s->losses.field));
+            return;
+        }
+        c->parts[0] = ar_buf_view(&c->body);
+        parts = 1;
+        c->undo = e.undo;
+        c->stops = e.stops;
+    }
+    c->exchange_spec = (struct ar_exchange_spec){
+        .origin = &s->origin,
+        .method = AR_LIT("POST"),
+        .target = s->path,
+        .headers = c->headers,
+        .header_count = put_headers(c, &e),
+        .parts = c->parts,
+        .part_count = parts,
+        .connect_ms = s->connect_ms,
+        .head_ms = s->upstream_stream ? s->first_byte_ms : s->total_ms,
+        .idle_ms = s->upstream_stream ? s->silence_ms : s->total_ms,
+        .waker = s->waker,
+    };
+    c->exchange = ar_exchange_start(s->pool, &c->exchange_spec);
+    arm(c, s->upstream_stream ? s->first_byte_ms : s->total_ms);
+}
+
+static struct ar_call *start(struct ar_call_spec *spec)
+{
+    struct http_call *c = calloc(1, sizeof *c);
+    AR_ASSERT(c != NULL);
+    c->call.ops = &ar_http_call;
+    c->spec = spec;
+    c->timer.fire = fire;
+    ar_arena_init(&c->arena, spec->whole_max * 4);
+    ar_buf_init(&c->body, spec->whole_max * 4);
+    ar_buf_init(&c->whole, spec->whole_max);
+    encode(c);
+    return &c->call;
+}
+
+static struct ar_read_how read_how(const struct http_call *c)
+{
+    return (struct ar_read_how){.target = &c->spec->target,
+                                .relay = c->spec->native,
+                                .swallow_usage = c->spec->swallow_usage,
+                                .content_max = c->spec->whole_max};
+}
+
+static bool is_json_type(struct ar_str type)
+{
+    return type.n == 0 || ar_str_find_nocase(type, AR_LIT("json")) < type.n;
+}
+
+/* Status and headers came: decides how the body is read. */
+static bool take_head(struct http_call *c, struct ar_event *ret)
+{
+    struct ar_err err = {0};
+    switch (ar_exchange_head(c->exchange, &c->head, &err)) {
+    case AR_PENDING:
+        return c->is_late && fail_code(c, AR_UPSTREAM_TIMEOUT, "the upstream did not answer in time", ret);
+    case AR_FAILED:
+    case AR_ENDED:
+        return fail_code(c, err.code ? err.code : AR_UPSTREAM_ERROR, err.note, ret);
+    case AR_READY:
+        break;
+    }
+    bool sse = ar_str_find_nocase(c->head.content_type, AR_LIT("text/event-stream")) < c->head.content_type.n;
+    if (c->head.status >= 300) {
+        c->state = CALL_ERROR_BODY;
+    } else if (sse) {
+        struct ar_read_how how = read_how(c);
+        how.relay = how.relay && c->spec->client_stream;
+        c->relays = how.relay;
+        c->state = CALL_STREAM;
+        ar_sse_init(&c->sse, FRAME_MAX);
+        c->reader = c->spec->dialect->reader_new(&how, &c->arena);
+        c->undoer = how.relay ? NULL : ar_undoer_new(c->undo, c->stops, &c->arena);
+    } else if (c->spec->upstream_stream && !is_json_type(c->head.content_type)) {
+        return fail_code(c, AR_UPSTREAM_ERROR, "the upstream answered a stream request with something that is no stream", ret);
+    } else {
+        c->state = CALL_WHOLE;
+    }
+    return false;
+}
+
+/* Collects up to max bytes into whole. true: the body is complete (or max is reached with cut set). */
+static bool gather(struct http_call *c, size_t max, struct ar_err *err, bool *ret_failed)
+{
+    struct ar_str piece;
+    *ret_failed = false;
+    for (;;) {
+        switch (ar_exchange_peek(c->exchange, &piece, err)) {
+        case AR_READY:
+            ar_buf_str(&c->whole, ar_str_head(piece, max > c->whole.n ? max - c->whole.n : 0));
+            ar_exchange_eat(c->exchange, piece.n);
+            if (c->whole.n >= max) {
+                return true;
+            }
+            break;
+        case AR_PENDING:
+            return false;
+        case AR_ENDED:
+            return true;
+        case AR_FAILED:
+            *ret_failed = true;
+            return true;
+        }
+    }
+}
+
+static bool take_error_body(struct http_call *c, struct ar_event *ret)
+{
+    struct ar_err err = {0};
+    bool failed;
+    if (!gather(c, ERROR_BODY_MAX, &err, &failed) && !c->is_late) {
+        return false;
+    }
+    struct ar_fault f = {.code = AR_UPSTREAM_ERROR, .blame = AR_OF_PLACE, .retry_after_ms = -1};
+    if (c->head.status >= 400) {
+        c->spec->dialect->decode_error(c->head.status, ar_buf_view(&c->whole), &c->arena, &f);
+        f.raw_body = ar_arena_copy(&c->arena, ar_buf_view(&c->whole));
+    } else {
+        f.message = ar_arena_fmt(&c->arena, "the upstream redirected (status %d)", c->head.status);
+    }
+    f.upstream_status = c->head.status;
+    if (f.retry_after_ms < 0) {
+        f.retry_after_ms = c->head.retry_after_ms;
+    }
+    return fail_with(c, &f, ret);
+}
+
+static void push(struct http_call *c, struct ar_event ev)
+{
+    AR_ASSERT(c->queued < CALL_QUEUE_MAX);
+    c->queue[c->queued++] = ev;
+}
+
+static const char NOT_AN_ANSWER[] = "the upstream's answer is no answer of its dialect";
+
+/* A complete whole answer to be translated: WHOLE, or unfolded for a client that streams. */
+static bool give_decoded(struct http_call *c, struct ar_event *ret)
+{
+    struct ar_fault f = {.code = AR_UPSTREAM_ERROR, .blame = AR_OF_PLACE, .retry_after_ms = -1, .message = ar_str_of(NOT_AN_ANSWER)};
+    struct ar_read_how how = read_how(c);
+    struct ar_str body = ar_buf_view(&c->whole);
+    if (c->spec->op == AR_OP_COUNT) {
+        int64_t tokens = c->spec->dialect->decode_count(body, &c->arena);
+        if (tokens < 0) {
+            return fail_with(c, &f, ret);
+        }
+        ar_usage_clear(&c->seen.usage);
+        c->seen.usage.in_total = tokens;
+        push(c, (struct ar_event){.kind = AR_EV_USAGE, .usage = &c->seen.usage});
+        push(c, (struct ar_event){.kind = AR_EV_END});
+        return false;
+    }
+    enum ar_code code = c->spec->dialect->decode_response(body, &how, &c->arena, &c->answer, &f);
+    code = code == AR_OK ? ar_undo_whole(c->undo, c->stops, c->answer, &c->arena) : code;
+    if (code != AR_OK) {
+        f.code = f.code ? f.code : code;
+        return fail_with(c, &f, ret);
+    }
+    if (c->spec->client_stream) {
+        ar_unfold_init(&c->unfold, c->answer, &c->arena);
+        c->state = CALL_UNFOLD;
+        return false;
+    }
+    push(c, (struct ar_event){.kind = AR_EV_WHOLE, .answer = c->answer, .usage = &c->answer->usage});
+    push(c, (struct ar_event){.kind = AR_EV_END});
+    return false;
+}
+
+/* A complete native answer: the bytes, and what was observed in them. */
+static bool give_observed(struct http_call *c, struct ar_event *ret)
+{
+    struct ar_fault f = {.code = AR_UPSTREAM_ERROR, .blame = AR_OF_PLACE, .retry_after_ms = -1, .message = ar_str_of(NOT_AN_ANSWER)};
+    struct ar_str body = ar_buf_view(&c->whole);
+    ar_usage_clear(&c->seen.usage);
+    if (c->spec->op == AR_OP_COUNT) {
+        c->seen.usage.in_total = c->spec->dialect->decode_count(body, &c->arena);
+    } else if (c->spec->op == AR_OP_GENERATE && !c->whole.overflowed) {
+        enum ar_code code = c->spec->dialect->observe(body, &c->arena, &c->seen, &f);
+        if (code != AR_OK && c->given == 0) {
+            return fail_with(c, &f, ret);
+        }
+    }
+    if (c->given < body.n || body.n == 0) {
+        push(c, (struct ar_event){.kind = AR_EV_RAW, .raw = ar_str_n(body.p ? body.p + c->given : "", body.n - c->given)});
+    }
+    push(c, (struct ar_event){.kind = AR_EV_USAGE, .raw = AR_LIT(""), .usage = &c->seen.usage});
+    if (c->seen.has_stop) {
+        push(c, (struct ar_event){.kind = AR_EV_STOP, .raw = AR_LIT(""), .stop = &c->seen.stop, .usage = &c->seen.usage});
+    }
+    push(c, (struct ar_event){.kind = AR_EV_END, .raw = AR_LIT("")});
+    return false;
+}
+
+/* A large native answer is relayed while it comes: beyond HOLD_MAX in pieces, beyond the buffer unobserved. */
+static bool give_piece(struct http_call *c, struct ar_event *ret)
+{
+    if (!c->spec->native || c->whole.n - c->given < HOLD_MAX) {
+        return false;
+    }
+    *ret = (struct ar_event){.kind = AR_EV_RAW, .raw = ar_str_n(c->whole.p + c->given, c->whole.n - c->given)};
+    c->given = c->whole.n;
+    return true;
+}
+
+static bool take_whole(struct http_call *c, struct ar_event *ret)
+{
+    struct ar_err err = {0};
+    struct ar_str piece;
+    if (c->eat > 0) {
+        ar_exchange_eat(c->exchange, c->eat);
+        c->eat = 0;
+    }
+    for (;;) {
+        switch (ar_exchange_peek(c->exchange, &piece, &err)) {
+        case AR_READY:
+            if (c->spec->native && c->given > 0 && c->given == c->whole.n && c->whole.n + piece.n > c->spec->whole_max) {
+                c->whole.overflowed = true; /* too big to keep: straight through */
+                c->eat = piece.n;
+                *ret = (struct ar_event){.kind = AR_EV_RAW, .raw = piece};
+                return true;
+            }
+            ar_buf_str(&c->whole, piece);
+            ar_exchange_eat(c->exchange, piece.n);
+            if (ar_buf_finish(&c->whole) != AR_OK && !c->spec->native) {
+                return fail_code(c, AR_UPSTREAM_ERROR, "the upstream's answer is too large to translate", ret);
+            }
+            if (give_piece(c, ret)) {
+                return true;
+            }
+            break;
+        case AR_PENDING:
+            return c->is_late && fail_code(c, AR_UPSTREAM_TIMEOUT, "the upstream's answer did not end in time", ret);
+        case AR_FAILED:
+            return fail_code(c, err.code ? err.code : AR_UPSTREAM_TRUNCATED, err.note, ret);
+        case AR_ENDED:
+            c->state = CALL_QUEUE;
+            return c->spec->native ? give_observed(c, ret) : give_decoded(c, ret);
+        }
+    }
+}
+
+/* The next event that the reader (and the filter behind it) has ready. */
+static bool read_event(struct http_call *c, struct ar_event *ret)
+{
+    for (;;) {
+        if (c->undoer && ar_undoer_next(c->undoer, ret)) {
+            return true;
+        }
+        struct ar_event ev;
+        if (!c->spec->dialect->read_next(c->reader, &ev)) {
+            return false;
+        }
+        if (!c->undoer) {
+            *ret = ev;
+            return true;
+        }
+        ar_undoer_put(c->undoer, &ev);
+    }
+}
+
+/* The body is over or cut: tells the reader, which answers END or ERROR. */
+static void end_stream(struct http_call *c, enum ar_eof eof)
+{
+    struct ar_frame frame;
+    if (eof == AR_EOF_CLEAN && ar_sse_rest(&c->sse, &frame) == AR_READY) {
+        c->spec->dialect->read_frame(c->reader, &frame);
+        c->rest_given = true;
+        return; /* drained first; asked again */
+    }
+    c->spec->dialect->read_eof(c->reader, eof);
+    c->eof = true;
+}
+
+/* Feeds the reader one frame, or its end. false: nothing came. */
+static bool feed(struct http_call *c)
+{
+    struct ar_err err = {0};
+    if (c->eof) {
+        return false;
+    }
+    for (;;) {
+        if (c->in.n == 0) {
+            if (c->eat > 0) {
+                ar_exchange_eat(c->exchange, c->eat);
+                c->eat = 0;
+            }
+            switch (ar_exchange_peek(c->exchange, &c->in, &err)) {
+            case AR_READY:
+                c->eat = c->in.n;
+                break;
+            case AR_PENDING:
+                if (c->spec->dialect->read_lingers(c->reader) && !c->lingers) {
+                    c->lingers = true;
+                    arm(c, LINGER_MS);
+                }
+                if (!c->is_late) {
+                    return false;
+                }
+                c->cut_code = c->lingers ? AR_OK : AR_UPSTREAM_TIMEOUT;
+                end_stream(c, c->lingers ? AR_EOF_ENOUGH : AR_EOF_CUT);
+                return true;
+            case AR_ENDED:
+                end_stream(c, c->rest_given ? AR_EOF_CUT : AR_EOF_CLEAN);
+                c->eof = c->eof || c->rest_given;
+                return true;
+            case AR_FAILED:
+                c->cut_code = err.code;
+                end_stream(c, AR_EOF_CUT);
+                return true;
+            }
+        }
+        struct ar_frame frame;
+        size_t used;
+        enum ar_poll p = ar_sse_next(&c->sse, c->in, &used, &frame);
+        c->in = ar_str_from(c->in, used);
+        if (p == AR_READY) {
+            c->spec->dialect->read_frame(c->reader, &frame);
+            return true;
+        }
+        if (p == AR_FAILED) {
+            c->cut_code = AR_UPSTREAM_ERROR;
+            end_stream(c, AR_EOF_CUT);
+            return true;
+        }
+    }
+}
+
+static bool take_stream(struct http_call *c, struct ar_event *ret)
+{
+    while (!read_event(c, ret)) {
+        if (!feed(c)) {
+            return false;
+        }
+    }
+    if (!c->has_event && ret->kind != AR_EV_PING) {
+        c->has_event = true;
+        ar_timer_clear(c->spec->loop, &c->timer);
+    }
+    if (ret->kind == AR_EV_ERROR) {
+        struct ar_fault f = *ret->fault;
+        if (f.code == AR_UPSTREAM_TRUNCATED && c->cut_code == AR_UPSTREAM_TIMEOUT) {
+            f.code = AR_UPSTREAM_TIMEOUT;
+            f.message = AR_LIT("the upstream fell silent");
+        }
+        struct ar_str raw = ret->raw;
+        bool known = fail_with(c, &f, ret);
+        ret->raw = c->spec->secret.n > 0 && ar_str_has(raw, c->spec->secret) ? (struct ar_str){NULL, 0} : raw;
+        return known;
+    }
+    if (ret->kind == AR_EV_END) {
+        c->state = CALL_OVER;
+    }
+    return true;
+}
+
+static void count(struct http_call *c, const struct ar_event *ev)
+{
+    if (ev->kind == AR_EV_DELTA || ev->kind == AR_EV_RAW) {
+        c->content_frames++;
+        c->content_bytes += ev->kind == AR_EV_DELTA ? ev->text.n : ev->raw.n;
+    }
+}
+
+static bool step(struct http_call *c, struct ar_event *ret)
+{
+    switch (c->state) {
+    case CALL_HEAD:
+        return take_head(c, ret);
+    case CALL_ERROR_BODY:
+        return take_error_body(c, ret);
+    case CALL_WHOLE:
+        return take_whole(c, ret);
+    case CALL_STREAM:
+        return take_stream(c, ret);
+    case CALL_UNFOLD:
+        c->state = ar_unfold_next(&c->unfold, ret) ? CALL_UNFOLD : CALL_OVER;
+        return c->state == CALL_UNFOLD;
+    case CALL_QUEUE:
+        if (c->queue_at < c->queued) {
+            *ret = c->queue[c->queue_at++];
+            return true;
+        }
+        c->state = CALL_OVER;
+        return false;
+    case CALL_OVER:
+        break;
+    }
+    return false;
+}
+
+static bool next(struct ar_call *call, struct ar_event *ret)
+{
+    struct http_call *c = AR_HOLDER(call, struct http_call, call);
+    if (c->early.code != AR_OK && c->state != CALL_OVER) {
+        return fail_with(c, &c->early, ret);
+    }
+    for (;;) {
+        enum call_state before = c->state;
+        if (step(c, ret)) {
+            count(c, ret);
+            return true;
+        }
+        if (c->state == before) {
+            return false;
+        }
+    }
+}
+
+static void facts(const struct ar_call *call, struct ar_call_facts *ret)
+{
+    const struct http_call *c = (const struct http_call *)(const void *)call; /* its first member */
+    *ret = (struct ar_call_facts){.status = c->head.status,
+                                  .headers = c->head.headers,
+                                  .header_count = c->head.header_count,
+                                  .content_type = c->head.content_type,
+                                  .length = c->head.status > 0 ? c->head.length : -1,
+                                  .content_bytes = c->content_bytes,
+                                  .content_frames = c->content_frames};
+    if (c->exchange) {
+        ar_exchange_facts(c->exchange, &ret->io);
+    }
+}
+
+static void close_call(struct ar_call *call)
+{
+    struct http_call *c = AR_HOLDER(call, struct http_call, call);
+    ar_timer_clear(c->spec->loop, &c->timer);
+    if (c->exchange) {
+        if (c->eat > 0) {
+            ar_exchange_eat(c->exchange, c->eat);
+        }
+        ar_exchange_close(c->exchange);
+    }
+    if (c->undoer) {
+        ar_undoer_done(c->undoer);
+    }
+    if (c->reader) {
+        c->spec->dialect->reader_done(c->reader);
+        ar_sse_done(&c->sse);
+    }
+    ar_buf_done(&c->whole);
+    ar_buf_done(&c->body);
+    ar_arena_done(&c->arena);
+    free(c);
+}
+
+const struct ar_call_ops ar_http_call = {.name = "http", .start = start, .next = next, .facts = facts, .close = close_call};

@@ -1,0 +1,54 @@
+/* Inside of an attempt over HTTP. Private to provider/. */
+#ifndef AR_PROVIDER_CALL_H
+#define AR_PROVIDER_CALL_H
+
+#include "http/sse.h"
+#include "io/loop.h"
+#include "provider/provider.h"
+
+enum call_state {
+    CALL_HEAD,       /* waiting for status and headers */
+    CALL_ERROR_BODY, /* status >= 300: its body is gathered */
+    CALL_WHOLE,      /* a JSON body */
+    CALL_STREAM,     /* an event stream */
+    CALL_UNFOLD,     /* a whole answer given as events */
+    CALL_QUEUE,      /* the last events are queued */
+    CALL_OVER        /* END or ERROR was given */
+};
+enum { CALL_HEADERS_MAX = 64, CALL_QUEUE_MAX = 4 };
+
+struct http_call {
+    struct ar_call call;
+    struct ar_call_spec *spec; /* borrows */
+    enum call_state state;
+    struct ar_arena arena; /* encoding, faults, decoded answer */
+    struct ar_exchange *exchange;
+    struct ar_exchange_spec exchange_spec;
+    struct ar_header headers[CALL_HEADERS_MAX];
+    struct ar_str parts[2 * AR_EDITS_MAX + 1];
+    struct ar_buf body; /* encoded request */
+    struct ar_answer_head head;
+    struct ar_undo *undo;
+    struct ar_name *stops;
+    struct ar_fault early, fault;
+    struct ar_timer timer; /* first event, whole answer, lingering */
+    bool is_late, has_event, relays;
+    /* whole answers */
+    struct ar_buf whole;
+    size_t given; /* bytes of whole already relayed */
+    struct ar_response *answer, seen;
+    struct ar_unfold unfold;
+    struct ar_event queue[CALL_QUEUE_MAX];
+    unsigned queued, queue_at;
+    /* streams */
+    struct ar_reader *reader;
+    struct ar_undoer *undoer;
+    struct ar_sse sse;
+    struct ar_str in; /* rest of what was peeked */
+    size_t eat;       /* bytes of the exchange's buffer to be eaten before the next peek */
+    bool eof, rest_given, lingers;
+    enum ar_code cut_code;
+    uint64_t content_bytes, content_frames;
+};
+
+#endif

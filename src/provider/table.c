@@ -1,0 +1,93 @@
+/*
+ * The tables of places and models as functions. Rows are data; a look-up is a walk, done when a configuration is loaded or an
+ * attempt begins. Owns nothing.
+ */
+#include "provider/provider.h"
+
+#define Q(id) AR_QUIRK(id)
+#define C(id) AR_CAP(id)
+#define LOCAL AR_PLACE_LOCAL
+#define COUNT AR_PLACE_COUNT
+#define CUSTOM AR_PLACE_CUSTOM
+#define ROUTER AR_PLACE_ROUTER
+#define GENERATOR AR_PLACE_GENERATOR
+
+static const struct ar_provider ROWS[] = {
+#define X(row_name, row_title, row_base, chat, anthropic, row_auth, row_key, row_models, row_vendor, row_quirks, row_flags)        \
+    {.name = row_name,                                                                                                             \
+     .title = row_title,                                                                                                           \
+     .base_url = row_base,                                                                                                         \
+     .paths = {[AR_DIALECT_CHAT] = chat, [AR_DIALECT_ANTHROPIC] = anthropic},                                                      \
+     .auth = AR_AUTH_##row_auth,                                                                                                   \
+     .key_env = row_key,                                                                                                           \
+     .models = row_models,                                                                                                         \
+     .vendor = AR_VENDOR_##row_vendor,                                                                                             \
+     .quirks = row_quirks,                                                                                                         \
+     .flags = row_flags},
+#include "provider/providers.def"
+#undef X
+};
+
+static const struct model_row {
+    const char *glob;
+    enum ar_vendor vendor;
+    uint64_t caps;
+    int64_t max_out_tokens;
+} MODELS[] = {
+#define X(glob, vendor, caps, max) {glob, AR_VENDOR_##vendor, caps, max},
+#include "provider/models.def"
+#undef X
+};
+
+static const struct {
+    const char *header, *prefix;
+} AUTHS[] = {
+#define X(id, header, prefix, doc) {header, prefix},
+#include "provider/auth.def"
+#undef X
+};
+
+enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, MODEL_COUNT = sizeof MODELS / sizeof *MODELS };
+
+const struct ar_provider *ar_provider_row(unsigned i)
+{
+    return i < ROW_COUNT ? &ROWS[i] : NULL;
+}
+
+const struct ar_provider *ar_provider_find(struct ar_str name)
+{
+    for (unsigned i = 0; i < ROW_COUNT; i++) {
+        if (ar_str_is(name, ar_str_of(ROWS[i].name))) {
+            return &ROWS[i];
+        }
+    }
+    return NULL;
+}
+
+const char *ar_auth_header(enum ar_auth a)
+{
+    return AUTHS[a].header;
+}
+
+const char *ar_auth_prefix(enum ar_auth a)
+{
+    return AUTHS[a].prefix;
+}
+
+void ar_model_facts(struct ar_str model, struct ar_target *t)
+{
+    char plain[128]; /* lower case, dots as dashes */
+    size_t n = model.n < sizeof plain ? model.n : sizeof plain;
+    for (size_t i = 0; i < n; i++) {
+        char c = model.p[i];
+        plain[i] = c == '.' ? '-' : (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    }
+    for (unsigned i = 0; i < MODEL_COUNT; i++) {
+        if (ar_str_matches_glob(ar_str_n(plain, n), ar_str_of(MODELS[i].glob))) {
+            t->vendor = MODELS[i].vendor;
+            t->caps = MODELS[i].caps;
+            t->max_out_tokens = MODELS[i].max_out_tokens;
+            return;
+        }
+    }
+}
