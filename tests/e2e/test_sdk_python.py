@@ -14,6 +14,7 @@ PNG = base64.b64encode(
         "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc0000003010100"
         "18dd8db00000000049454e44ae426082")).decode()
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+pytestmark = pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")  # the SDK's, about a model's age
 CITIES = ["Paris", "Rome", "Oslo"]
 THOUGHT = "First I look at the weather, then I answer."
 
@@ -294,7 +295,7 @@ class TestOpenAI:
     @pytest.mark.parametrize("kind", ["midstream", "sseerror", "eof"])
     def test_a_broken_stream_never_ends_cleanly(self, brittle, kind):
         brittle.mock.fail(kind, times=0)
-        with pytest.raises((openai.APIError, openai.APIConnectionError, Exception)) as e:
+        with pytest.raises(Exception) as e:
             for _ in self.ask(brittle, stream=True):
                 pass
         assert type(e.value).__module__.split(".")[0] in ("openai", "httpx", "httpcore", "httpx2", "httpcore2"), repr(e.value)
