@@ -16,23 +16,25 @@ struct ar_conn_limits {
     int64_t head_ms, body_ms, idle_ms, send_ms; /* send: no byte taken by the client for so long */
     unsigned connections;
 };
-struct ar_request_head { /* borrows until ar_conn_end */
+struct ar_request_head {                        /* borrows until ar_conn_end */
     struct ar_str method, path, query, peer_ip; /* path: as sent, without the query */
     const struct ar_header *headers;
     unsigned header_count;
     int64_t body_length; /* -1 chunked; 0 none */
     bool upgrade_ws, tls;
 };
-/* Called once a request, when its head is complete. The callee takes the conn (one flow), sets its waker, and gives it back
- * by ar_conn_end. A request whose head is at fault never gets here: on_bad renders the error body (status, dialect by path)
- * and conn sends and closes. path may be empty when the request line itself was broken. */
+/* Called once a request, when its head is complete. The callee takes the conn (one flow), sets its
+ * waker, and gives it back by ar_conn_end. A request whose head is at fault never gets here: on_bad
+ * renders the error body (status, dialect by path) and conn sends and closes. path may be empty
+ * when the request line itself was broken. */
 typedef void ar_on_request(void *user, struct ar_conn *c, const struct ar_request_head *h);
 struct ar_buf;
-typedef int ar_on_bad_head(void *user, enum ar_code code, const char *note, struct ar_str path, struct ar_buf *ret_body);
+typedef int ar_on_bad_head(void *user, enum ar_code code, const char *note, struct ar_str path,
+                           struct ar_buf *ret_body);
 
 /* One worker's server side. limits are copied and may be replaced on reload (new requests). */
-struct ar_server *ar_server_new(struct ar_loop *l, const struct ar_conn_limits *limits, ar_on_request *on_request,
-                                ar_on_bad_head *on_bad, void *user);
+struct ar_server *ar_server_new(struct ar_loop *l, const struct ar_conn_limits *limits,
+                                ar_on_request *on_request, ar_on_bad_head *on_bad, void *user);
 void ar_server_set_limits(struct ar_server *s, const struct ar_conn_limits *limits);
 /* Takes a freshly accepted stream. */
 void ar_server_accept(struct ar_server *s, struct ar_stream *stream, bool tls);
@@ -43,18 +45,23 @@ void ar_server_drain(struct ar_server *s);
 void ar_server_free(struct ar_server *s);
 
 void ar_conn_set_waker(struct ar_conn *c, struct ar_waker *w);
-/* Decoded request body (chunks, gzip, zstd, deflate undone); 100-continue goes out at the first call. READY: a piece. ENDED:
- * complete. FAILED: err: AR_TOO_LARGE, AR_REQUEST_TIMEOUT, AR_INVALID_REQUEST (framing, encoding), AR_CLIENT_CLOSED. */
+/* Decoded request body (chunks, gzip, zstd, deflate undone); 100-continue goes out at the first
+ * call. READY: a piece. ENDED: complete. FAILED: err: AR_TOO_LARGE, AR_REQUEST_TIMEOUT,
+ * AR_INVALID_REQUEST (framing, encoding), AR_CLIENT_CLOSED. */
 enum ar_poll ar_conn_peek(struct ar_conn *c, struct ar_str *ret, struct ar_err *err);
 void ar_conn_eat(struct ar_conn *c, size_t n);
-/* Status and headers. length -1: chunked (HTTP/1.0: until close). Once; asserted. Date, Connection and the framing headers
- * are added. HEAD requests get no body bytes whatever is written. */
-void ar_conn_open(struct ar_conn *c, int status, const struct ar_header *h, unsigned n, int64_t length);
-size_t ar_conn_write(struct ar_conn *c, struct ar_str bytes); /* taken; less than offered is "full", woken when low */
+/* Status and headers. length -1: chunked (HTTP/1.0: until close). Once; asserted. Date, Connection
+ * and the framing headers are added. HEAD requests get no body bytes whatever is written. */
+void ar_conn_open(struct ar_conn *c, int status, const struct ar_header *h, unsigned n,
+                  int64_t length);
+size_t ar_conn_write(struct ar_conn *c,
+                     struct ar_str bytes); /* taken; less than offered is "full", woken when low */
 void ar_conn_flush(struct ar_conn *c);
-bool ar_conn_is_gone(struct ar_conn *c); /* closed, reset, or not taking bytes for send_ms; wakes when it becomes so */
-/* Takes c. Clean: last chunk, keep-alive, the next pipelined head. Not clean: the connection is reset without the closing
- * chunk, so no client can take the answer for complete. Unread body: drained or closed. */
+bool ar_conn_is_gone(struct ar_conn *c); /* closed, reset, or not taking bytes for send_ms; wakes
+                                            when it becomes so */
+/* Takes c. Clean: last chunk, keep-alive, the next pipelined head. Not clean: the connection is
+ * reset without the closing chunk, so no client can take the answer for complete. Unread body:
+ * drained or closed. */
 void ar_conn_end(struct ar_conn *c, bool clean);
 
 #endif
