@@ -53,6 +53,9 @@ struct edits {
 static void add(struct edits *s, size_t at, size_t del, struct ar_str put)
 {
     AR_ASSERT(s->n < AR_EDITS_MAX);
+    if (!put.p) {
+        return; /* the arena is full, and says so */
+    }
     unsigned i = s->n++;
     while (i > 0 && (s->e[i - 1].at > at || (s->e[i - 1].at == at && s->e[i - 1].del > del))) {
         s->e[i] = s->e[i - 1];
@@ -139,7 +142,7 @@ static void ask_usage(struct edits *s, struct ar_str body, const struct ar_outli
     struct ar_str value = with_usage(ar_str_n(body.p + at.at, at.n), a);
     if (at.n > 0) {
         add(s, at.at, at.n, value);
-    } else {
+    } else if (value.p) {
         add(s, o->brace_at, 0,
             ar_arena_fmt(a, "\"stream_options\":%.*s%s", AR_FMT(value), o->is_empty ? "" : ","));
     }
