@@ -24,6 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "tests/e2e")]
+import faults  # noqa: E402
 from mockserver import Mock, clients_dir, node_program  # noqa: E402
 
 SDKS = ["sdk-openai.mjs", "sdk-anthropic.mjs", "sdk-ai.mjs", "sdk-langchain.mjs", "sdk-openrouter.mjs", "sdk-genai.mjs"]
@@ -123,6 +124,17 @@ def run_one(script, upstream, mode, direct=False, extra_env=None):
             return steps
 
 
+def run_faults(script, upstream):
+    """How an agent takes failures (faults.py)."""
+    from harness import Gateway
+
+    def gateway(upstreams, **more):
+        return Gateway({"workers": 1, "upstreams": upstreams, **more})
+
+    for name, complaint, detail in faults.check(run_script, gateway, script, upstream):
+        yield Step("FAIL" if complaint else "PASS", name, 0, f"{complaint}: {detail}" if complaint else detail)
+
+
 def install(groups=("sdk",)):
     subprocess.run([str(HERE / "install.sh"), str(clients_dir()), *sorted(groups)], check=True)
 
@@ -140,13 +152,19 @@ def main():
     scripts = a.only or (AGENTS if a.agents else SDKS + (AGENTS if a.all else []))
     install({"agents" if s.endswith(".sh") else "sdk" for s in scripts})
     counts = {"PASS": 0, "FAIL": 0, "LEFT OUT": 0, "NOTE": 0}
+
+    def show(script, upstream, mode, steps):
+        for s in steps:
+            counts[s.verdict] += 1
+            detail = "" if s.verdict == "PASS" and not a.verbose else "  " + s.detail
+            print(f"{s.verdict:8}  {script} -> {upstream}, {mode}: {s.name} ({s.milliseconds} ms){detail}", flush=True)
+
     for script in scripts:
         for upstream in ["any"] if a.direct else [a.upstream] if a.upstream else UPSTREAMS:
             for mode in [a.mode] if a.mode else MODES:
-                for s in run_one(script, upstream, mode, a.direct):
-                    counts[s.verdict] += 1
-                    detail = "" if s.verdict == "PASS" and not a.verbose else "  " + s.detail
-                    print(f"{s.verdict:8}  {script} -> {upstream}, {mode}: {s.name} ({s.milliseconds} ms){detail}", flush=True)
+                show(script, upstream, mode, run_one(script, upstream, mode, a.direct))
+            if script.endswith(".sh") and not a.direct and not a.mode:
+                show(script, upstream, "faults", run_faults(script, upstream))
     print(f"{counts['PASS']} steps passed, {counts['FAIL']} failed, {counts['LEFT OUT']} left out by rule")
     return 1 if counts["FAIL"] or not counts["PASS"] else 0
 

@@ -1,6 +1,7 @@
 """The official Python SDKs through a gateway that has environment variables and no file, in all four combinations:
 the SDK of either vendor, an upstream of either dialect. The mock refuses with 400 what the real vendor would refuse."""
 
+import asyncio
 import base64
 import json
 
@@ -228,6 +229,18 @@ class TestOpenAI:
                         whole["tool_calls"][part["index"]]["function"]["arguments"] += part["function"]["arguments"]
         return {k: v for k, v in whole.items() if v != []}
 
+    def test_many_streams_at_once(self, side):
+        async def one(client, i):
+            stream = await client.chat.completions.create(
+                model=side.model, messages=[{"role": "user", "content": f"say hi {i}"}], stream=True)
+            return "".join([c.choices[0].delta.content or "" async for c in stream if c.choices])
+
+        async def all_of_them():
+            async with openai.AsyncOpenAI(base_url=side.url + "/v1", api_key=side.secret, max_retries=0) as client:
+                return await asyncio.gather(*(one(client, i) for i in range(24)))
+
+        assert asyncio.run(all_of_them()) == [FINAL] * 24
+
     def test_structured_output(self, side):
         schema = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"],
                   "additionalProperties": False}
@@ -446,6 +459,45 @@ class TestAnthropic:
             assert (block["thinking"], block["signature"]) == (THOUGHT, SIGNATURE)
         else:
             assert "ar1." not in json.dumps(side.last()), "the envelope must not reach the upstream"
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_tool_runner(self, side, streamed):
+        """It asks for a thread first; the refusal must be the one after which it sends the whole conversation."""
+        asked = []
+
+        @anthropic.beta_tool
+        def get_weather(city: str) -> str:
+            """The weather of a city."""
+            asked.append(city)
+            return "sunny in " + city
+
+        side.fresh("tool")
+        runner = anthropic_client(side).beta.messages.tool_runner(
+            model=side.model, max_tokens=64, tools=[get_weather], stream=streamed,
+            messages=[{"role": "user", "content": "The weather in Paris?"}])
+        if streamed:
+            last = [turn.get_final_message() for turn in runner][-1]
+        else:
+            last = runner.until_done()
+        assert asked == ["Paris"]
+        assert last.content[-1].text == FINAL
+        assert "sunny in Paris" in json.dumps(side.last()["messages"])
+
+    def test_many_streams_at_once(self, side):
+        async def one(client, i):
+            pieces = []
+            async with client.messages.stream(
+                model=side.model, max_tokens=64, messages=[{"role": "user", "content": f"say hi {i}"}]
+            ) as stream:
+                async for piece in stream.text_stream:
+                    pieces.append(piece)
+            return "".join(pieces)
+
+        async def all_of_them():
+            async with anthropic.AsyncAnthropic(base_url=side.url, api_key=side.secret, max_retries=0) as client:
+                return await asyncio.gather(*(one(client, i) for i in range(24)))
+
+        assert asyncio.run(all_of_them()) == [FINAL] * 24
 
     @pytest.mark.parametrize("stop, reason", [("length", "max_tokens"), ("content_filter", "refusal"), ("stop", "end_turn")])
     def test_stop_reasons_of_chat(self, side, stop, reason):
