@@ -13,7 +13,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "upstream"))
 from llama import REPLY, THOUGHT, Llama  # noqa: E402
 
 SECRET = key("llama")
-PROVIDERS = {"chat": "openai-compatible", "anthropic": "anthropic-compatible"}
 DIALECTS = ["chat", "anthropic"]
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
            "required": ["city", "days"]}
@@ -21,7 +20,7 @@ ARGUMENTS = {"city": "value", "days": 4}
 
 
 def config(url, dialect, **more):
-    place = {"name": "llama", "provider": PROVIDERS[dialect], "base_urls": [url], "keys": [SECRET], "models": ["*"], **more}
+    place = {"name": "llama", "provider": "llama.cpp", "dialects": [dialect], "base_urls": [url], "keys": [SECRET], **more}
     return {"workers": 1, "upstreams": [place]}
 
 

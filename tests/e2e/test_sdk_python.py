@@ -332,7 +332,8 @@ class TestAnthropic:
         body = side.last()
         if side.dialect == "chat":
             assert got.id.startswith("msg_")
-            assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "say hi"}]
+            assert body["messages"][0]["role"] in ("system", "developer") and body["messages"][0]["content"] == "Be brief."
+            assert body["messages"][1:] == [{"role": "user", "content": "say hi"}]
             assert body.get("max_completion_tokens", body.get("max_tokens")) == 99
             assert body["stop"] in ("###", ["###"])
         else:
