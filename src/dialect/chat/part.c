@@ -1,0 +1,165 @@
+/* User parts that are not text: images, audio, files, by the type they name. A data: URL is cut into its mime and its
+ * base64, which stays an escaped span of the body; nothing is decoded or checked here, because only the target knows
+ * what it takes. */
+#include "dialect/chat/chat.h"
+
+static enum ar_code add_media(struct ar_chat_in *in, enum ar_block_kind kind, struct ar_jval part,
+                              struct ar_media m, struct ar_block ***tail)
+{
+    struct ar_block *b = ar_block_new(in->a, kind, tail);
+    struct ar_media *copy = ar_arena_new(in->a, struct ar_media);
+    if (!b || !copy) {
+        return AR_TOO_LARGE;
+    }
+    *copy = m;
+    b->media = copy;
+    b->cache_ttl = ar_chat_read_cache(in, part);
+    return AR_OK;
+}
+
+/* "data:image/png;base64,AAAA" (escaped) -> mime and data. false: it is no data URL; *ret_bad: it is one, without
+ * base64. */
+static bool split_data_url(struct ar_chat_in *in, struct ar_str esc, struct ar_media *m, bool *ret_bad)
+{
+    *ret_bad = false;
+    if (!ar_str_has_prefix_nocase(esc, AR_LIT("data:"))) {
+        return false;
+    }
+    size_t comma = ar_str_find_char(esc, ',');
+    struct ar_str head = ar_json_unescape_in(ar_str_head(ar_str_from(esc, 5), comma < 5 ? 0 : comma - 5), in->a);
+    size_t semi = ar_str_find_char(head, ';');
+    *ret_bad = comma >= esc.n || ar_str_find_nocase(head, AR_LIT(";base64")) >= head.n;
+    m->from = AR_FROM_B64;
+    m->mime = semi > 0 ? ar_str_head(head, semi) : (struct ar_str){0};
+    m->data = ar_str_from(esc, comma + 1);
+    return true;
+}
+
+static enum ar_code read_url(struct ar_chat_in *in, struct ar_jval part, struct ar_jval holder, enum ar_block_kind kind,
+                             struct ar_block ***tail)
+{
+    struct ar_jval url = ar_json_is(holder, AR_J_STRING) ? holder : ar_json_get_lit(holder, "url");
+    struct ar_media m = {.from = AR_FROM_URL};
+    bool bad;
+    if (!ar_json_is(url, AR_J_STRING)) {
+        return ar_json_wrong(ar_json_is(url, AR_J_NONE) ? part : url, "a part with a string url", in->err);
+    }
+    m.data = ar_json_esc(url);
+    if (split_data_url(in, m.data, &m, &bad) && bad) {
+        return ar_json_wrong(url, "an http(s) URL or a data: URL in base64", in->err);
+    }
+    m.detail = ar_chat_text_lit(in->a, holder, "detail");
+    return add_media(in, kind, part, m, tail);
+}
+
+static enum ar_code read_image(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+{
+    return read_url(in, part, ar_json_get_lit(part, "image_url"), AR_IMAGE, tail);
+}
+
+static enum ar_code read_video(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+{
+    return read_url(in, part, ar_json_get_lit(part, "video_url"), AR_VIDEO, tail);
+}
+
+static enum ar_code read_audio(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+{
+    struct ar_jval audio = ar_json_get_lit(part, "input_audio");
+    struct ar_jval data = ar_json_get_lit(audio, "data");
+    struct ar_str format = ar_chat_text_lit(in->a, audio, "format");
+    if (!ar_json_is(data, AR_J_STRING)) {
+        return ar_json_wrong(part, "a part with input_audio.data in base64", in->err);
+    }
+    struct ar_media m = {.from = AR_FROM_B64, .data = ar_json_esc(data)};
+    if (format.n) {
+        m.mime = ar_arena_fmt(in->a, "audio/%.*s", AR_FMT(format));
+    }
+    return add_media(in, AR_AUDIO, part, m, tail);
+}
+
+static enum ar_code read_file(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+{
+    struct ar_jval file = ar_json_get_lit(part, "file");
+    struct ar_jval data = ar_json_get_lit(file, "file_data");
+    struct ar_jval id = ar_json_get_lit(file, "file_id");
+    struct ar_media m = {.title = ar_json_esc(ar_json_get_lit(file, "filename"))};
+    bool bad;
+    if (ar_json_is(data, AR_J_STRING)) {
+        struct ar_str esc = ar_json_esc(data);
+        if (ar_str_has_prefix(esc, AR_LIT("http"))) {
+            m.from = AR_FROM_URL;
+            m.data = esc;
+        } else if (!split_data_url(in, esc, &m, &bad)) { /* bare base64, as some clients send it */
+            m.from = AR_FROM_B64;
+            m.mime = AR_LIT("application/pdf");
+            m.data = esc;
+        } else if (bad) {
+            return ar_json_wrong(data, "a data: URL in base64", in->err);
+        }
+    } else if (ar_json_is(id, AR_J_STRING)) {
+        m.from = AR_FROM_FILE;
+        m.file_vendor = AR_VENDOR_OPENAI;
+        m.data = ar_json_esc(id);
+    } else {
+        return ar_json_wrong(part, "a part with file.file_data or file.file_id", in->err);
+    }
+    return add_media(in, AR_DOCUMENT, part, m, tail);
+}
+
+static enum ar_code read_refusal(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+{
+    struct ar_jval v = ar_json_get_lit(part, "refusal");
+    if (!ar_json_is(v, AR_J_STRING)) {
+        return ar_json_wrong(part, "a part with a string refusal", in->err);
+    }
+    struct ar_block *b = ar_block_new(in->a, AR_REFUSAL, tail);
+    if (!b) {
+        return AR_TOO_LARGE;
+    }
+    b->text = ar_json_esc(v);
+    return AR_OK;
+}
+
+/* Mistral's {type:"thinking", thinking:[{type:"text",text}]}, or a string. */
+static enum ar_code read_thinking(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+{
+    struct ar_jval v = ar_json_get_lit(part, "thinking");
+    struct ar_jiter it = ar_json_iter(v);
+    if (ar_json_is(v, AR_J_STRING)) {
+        struct ar_block *b = ar_block_new(in->a, AR_THINKING, tail);
+        if (b) {
+            b->text = ar_json_esc(v);
+        }
+        return b ? AR_OK : AR_TOO_LARGE;
+    }
+    while (ar_json_next(&it)) {
+        struct ar_jval text = ar_json_get_lit(it.val, "text");
+        struct ar_block *b = ar_json_is(text, AR_J_STRING) ? ar_block_new(in->a, AR_THINKING, tail) : NULL;
+        if (b) {
+            b->text = ar_json_esc(text);
+        }
+    }
+    return AR_OK;
+}
+
+enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, struct ar_str type, struct ar_block ***tail)
+{
+    static const struct {
+        struct ar_str type;
+        enum ar_code (*read)(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail);
+    } PARTS[] = {
+        {AR_LIT_INIT("image_url"), read_image},  {AR_LIT_INIT("input_audio"), read_audio},
+        {AR_LIT_INIT("file"), read_file},        {AR_LIT_INIT("refusal"), read_refusal},
+        {AR_LIT_INIT("thinking"), read_thinking}, {AR_LIT_INIT("video_url"), read_video},
+    };
+    for (size_t i = 0; i < sizeof PARTS / sizeof *PARTS; i++) {
+        if (ar_str_is(type, PARTS[i].type)) {
+            return PARTS[i].read(in, part, tail);
+        }
+    }
+    struct ar_jval tv = ar_json_get_lit(part, "type");
+    if (in->target) { /* an answer: what is unknown is not shown */
+        return AR_OK;
+    }
+    return ar_json_wrong(ar_json_is(tv, AR_J_NONE) ? part : tv, "text, image_url, input_audio, file or refusal", in->err);
+}

@@ -1,0 +1,121 @@
+/* One media part of a user message. Base64 is copied as the escaped span that it came as. What would have to be
+ * fetched or belongs to another vendor is refused, never dropped: an answer about a picture that was not sent is
+ * wrong. */
+#include "dialect/chat/chat.h"
+
+static void put_data_url(struct ar_jw *w, struct ar_str mime, struct ar_str b64)
+{
+    ar_buf_str(w->out, AR_LIT("\"data:"));
+    ar_json_escape(mime, w->out);
+    ar_buf_lit(w->out, ";base64,");
+    ar_buf_str(w->out, b64);
+    ar_buf_char(w->out, '"');
+    w->comma = true;
+}
+
+static void open_part(struct ar_jw *w, const char *type)
+{
+    ar_jw_open(w, '{');
+    ar_jw_key(w, "type");
+    ar_jw_esc(w, ar_str_of(type));
+    ar_jw_key_n(w, type, strlen(type));
+    ar_jw_open(w, '{');
+}
+static void close_part(struct ar_jw *w)
+{
+    ar_jw_close(w, '}');
+    ar_jw_close(w, '}');
+}
+
+static void refuse(struct ar_chat_out *o, const char *field, const char *why)
+{
+    ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, field, why);
+}
+
+static void write_image(struct ar_chat_out *o, const struct ar_media *m)
+{
+    struct ar_jw *w = &o->w;
+    if (m->from == AR_FROM_FILE) {
+        refuse(o, "file_id", "file ids cannot cross providers");
+    } else if (m->from == AR_FROM_URL && ar_chat_has(o, AR_QUIRK(NO_URL_MEDIA))) {
+        refuse(o, ar_chat_field(o, "image_url", "source.url"), "the upstream takes images inline only");
+    }
+    open_part(w, "image_url");
+    ar_jw_key(w, "url");
+    if (m->from == AR_FROM_B64) {
+        put_data_url(w, m->mime.n ? m->mime : AR_LIT("image/png"), m->data);
+    } else {
+        ar_jw_esc(w, m->data);
+    }
+    if (m->detail.n) {
+        ar_jw_key_text(w, "detail", m->detail);
+    }
+    close_part(w);
+}
+
+static void write_file(struct ar_chat_out *o, const struct ar_media *m)
+{
+    struct ar_jw *w = &o->w;
+    open_part(w, "file");
+    if (m->from == AR_FROM_B64) {
+        ar_jw_key_esc(w, "filename", m->title.n ? m->title : AR_LIT("document.pdf"));
+        ar_jw_key(w, "file_data");
+        put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
+    } else if (m->from == AR_FROM_FILE && m->file_vendor == o->t->vendor && m->file_vendor == AR_VENDOR_OPENAI) {
+        ar_jw_key_esc(w, "file_id", m->data);
+    } else if (m->from == AR_FROM_FILE) {
+        refuse(o, "file_id", "file ids cannot cross providers");
+    } else {
+        refuse(o, ar_chat_field(o, "file", "source.url"), "the upstream takes documents inline only");
+    }
+    close_part(w);
+}
+
+static void write_audio(struct ar_chat_out *o, const struct ar_media *m)
+{
+    struct ar_jw *w = &o->w;
+    struct ar_str format = ar_str_has_prefix(m->mime, AR_LIT("audio/")) ? ar_str_from(m->mime, 6) : AR_LIT("wav");
+    if (ar_str_is_lit(format, "mpeg")) {
+        format = AR_LIT("mp3");
+    }
+    open_part(w, "input_audio");
+    ar_jw_key_esc(w, "data", m->data);
+    ar_jw_key_text(w, "format", format);
+    close_part(w);
+}
+
+static void write_video(struct ar_chat_out *o, const struct ar_media *m)
+{
+    struct ar_jw *w = &o->w;
+    if (o->r->dialect != AR_DIALECT_CHAT) {
+        refuse(o, "video", "the upstream's dialect has no video");
+    }
+    open_part(w, "video_url");
+    ar_jw_key(w, "url");
+    if (m->from == AR_FROM_B64) {
+        put_data_url(w, m->mime.n ? m->mime : AR_LIT("video/mp4"), m->data);
+    } else {
+        ar_jw_esc(w, m->data);
+    }
+    close_part(w);
+}
+
+void ar_chat_write_media(struct ar_chat_out *o, const struct ar_block *b)
+{
+    static const struct ar_media NONE = {.data = AR_LIT_INIT("")};
+    const struct ar_media *m = b->media ? b->media : &NONE;
+    switch (b->kind) {
+    case AR_IMAGE:
+        write_image(o, m);
+        break;
+    case AR_AUDIO:
+        write_audio(o, m);
+        break;
+    case AR_VIDEO:
+        write_video(o, m);
+        break;
+    default:
+        write_file(o, m);
+        break;
+    }
+}
