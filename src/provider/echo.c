@@ -2,6 +2,7 @@
  * The built-in provider: answers in this process, in the IR, so every dialect can ask it. It is a call like any other and passes
  * plan, race, relay and trace like a vendor; it never touches the network. Its answers depend on the request alone.
  */
+#include "base/id.h"
 #include "io/loop.h"
 #include "json/scan.h"
 #include "json/write.h"
