@@ -20,7 +20,7 @@ struct entry {
     bool callers;              /* keys are the caller's */
     unsigned keys, bases;      /* sizes of the grid; keys at least 1 */
     unsigned key_from, base_from;
-    uint64_t tried[BASES_MAX]; /* bit k: (base, key k) was taken */
+    uint64_t *tried;     /* a base each; bit k: (base, key k) was taken */
     unsigned dead_bases;       /* bits: nobody answers there */
 };
 
@@ -30,8 +30,8 @@ struct ar_plan {
     const struct ar_config *conf;
     struct ar_str *client_keys;
     unsigned client_key_count;
-    struct entry entries[ENTRIES_MAX];
-    unsigned entry_count, entry_at;
+    struct entry *entries;
+    unsigned entry_count, entry_cap, entry_at;
     unsigned attempts, max_attempts, retries;
     struct ar_candidate cand;
     bool taken;
@@ -114,9 +114,9 @@ static bool is_wished(const struct wishes *w, const struct ar_upstream *u)
 
 static unsigned split_keys(struct ar_str list, struct ar_arena *a, struct ar_str **ret)
 {
-    struct ar_str piece, *v = ar_arena_alloc(a, KEYS_MAX * sizeof *v);
+    struct ar_str piece, *v = list.n > 0 ? ar_arena_alloc(a, KEYS_MAX * sizeof *v) : NULL;
     unsigned n = 0;
-    while (list.n > 0 && v && n < KEYS_MAX && ar_str_split(&list, ',', &piece)) {
+    while (v && n < KEYS_MAX && ar_str_split(&list, ',', &piece)) {
         piece = ar_str_trim(piece);
         if (piece.n > 0) {
             v[n++] = piece;
@@ -198,7 +198,7 @@ static void start_grid(struct entry *e, const struct ar_plan_ask *ask)
 static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const struct ar_upstream *u, struct ar_str sent, const char *why,
                       bool *ret_needs_key)
 {
-    if (p->entry_count == ENTRIES_MAX) {
+    if (p->entry_count == p->entry_cap) {
         return;
     }
     bool local = (u->provider->flags & AR_PLACE_LOCAL) != 0;
@@ -219,10 +219,12 @@ static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const st
     if (!d) {
         return;
     }
-    struct entry *e = &p->entries[p->entry_count++];
+    struct entry *e = &p->entries[p->entry_count];
     *e = (struct entry){.u = u, .dialect = d, .model = sent, .why = why, .callers = callers};
     e->keys = callers ? p->client_key_count : u->key_count > KEYS_MAX ? KEYS_MAX : u->key_count > 0 ? u->key_count : 1;
     e->bases = u->base_count > BASES_MAX ? BASES_MAX : u->base_count;
+    e->tried = ar_arena_zalloc(p->arena, e->bases * sizeof *e->tried);
+    p->entry_count += e->tried != NULL;
 }
 
 struct ranked {
@@ -352,8 +354,15 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
         w = (struct wishes){ar_json_get_lit(root, "only"), ar_json_get_lit(root, "ignore"), ar_json_get_lit(root, "order"),
                             ar_json_is(ar_json_get_lit(root, "allow_fallbacks"), AR_J_FALSE)};
     }
+    bool more = ask->models.p && ar_json_parse(ask->models, AR_JSON_DEPTH, a, &models_doc, err) == AR_OK;
+    p->entry_cap = ask->snapshot->upstreams->n * (more ? 1 + ar_json_count(ar_json_root(&models_doc)) : 1);
+    p->entry_cap = p->entry_cap < ENTRIES_MAX ? p->entry_cap : ENTRIES_MAX;
+    p->entries = ar_arena_alloc(a, (p->entry_cap + 1) * sizeof *p->entries);
+    if (!p->entries) {
+        return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
+    }
     unsigned found = add_model(p, ask, ask->model, &w, &needs_key);
-    if (ask->models.p && ar_json_parse(ask->models, AR_JSON_DEPTH, a, &models_doc, err) == AR_OK) {
+    if (more) {
         struct ar_jiter it = ar_json_iter(ar_json_root(&models_doc));
         while (ar_json_next(&it)) {
             struct ar_str name = ar_json_unescape_in(ar_json_esc(it.val), a);
