@@ -337,6 +337,7 @@ def test_openrouter_gets_its_wishes_untouched(gateway, upstream):
 # ---------------------------------------------------------------- the commit point
 
 
+@pytest.mark.p("P-187")
 @pytest.mark.parametrize("client", ["chat", "anthropic"])
 @pytest.mark.parametrize("speaks", ["chat", "anthropic"])
 @pytest.mark.parametrize("how", ["error", "close", "reset", "eof"])
@@ -368,6 +369,7 @@ def test_before_content_a_stream_fails_over(gateway, upstreams, client, speaks, 
     assert text.count('"role":"assistant"') == 1
 
 
+@pytest.mark.p("P-188")
 @pytest.mark.parametrize("client", ["chat", "anthropic"])
 @pytest.mark.parametrize("content", ["text", "tool", "thinking"])
 def test_the_first_content_commits(gateway, upstreams, client, content):

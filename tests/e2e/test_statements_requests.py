@@ -603,6 +603,30 @@ def test_after_one_dropped_block_all_later_ones_go(to_anthropic):
     assert kinds == ["tool_use", "tool_use"]
 
 
+@p("P-100")
+def test_dropped_thinking_of_a_preserving_model_says_drop_block(to_anthropic):
+    foreign = {**called(wire.call()), "reasoning_details": [
+        {"type": "reasoning.encrypted", "data": "ar1.openai.encrypted.gpt.00000000.eA"}]}
+    sent, _ = to_anthropic.carry(chat(user(), foreign, result("call_1"), model=NEW, tools=[wire.tool("chat")]))
+    assert sent["thinking"]["block_binding"] == {"prefix_mismatch_behavior": "drop_block"}
+    assert "thinking-binding-controls-2026-08-01" in to_anthropic.up.last.header("anthropic-beta")
+
+
+@p("P-101")
+def test_thinking_stays_with_its_account(gateway, upstreams):
+    one, two = upstreams(2)
+    thought = {"type": "thinking", "thinking": "x", "signature": "c2ln"}
+    one.handler = two.handler = wire.whole(wire.claude_answer(thought, wire.use()))
+    gate = gateway({"upstreams": [place("anthropic", one, "first"), place("anthropic", two, "second")]})
+    first = chat(user(), model="claude-sonnet-5-5", tools=[wire.tool("chat")])
+    message = gate.chat(first, {"x-anyrouter-provider": "first"}).json["choices"][0]["message"]
+    body = {**first, "messages": [user(), message, result(message["tool_calls"][0]["id"])]}
+    assert gate.chat(body, {"x-anyrouter-provider": "first"}).status == 200
+    assert '"c2ln"' in json.dumps(one.last.json["messages"])
+    assert gate.chat(body, {"x-anyrouter-provider": "second"}).status == 200
+    assert "c2ln" not in json.dumps(two.last.json["messages"])
+
+
 @p("P-095")
 def test_native_thinking_survives_byte_for_byte(to_anthropic):
     raw = ('{"model": "claude-sonnet-4-5","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2000},'
