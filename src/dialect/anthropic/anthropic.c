@@ -1,0 +1,52 @@
+/* Anthropic Messages as a dialect: the row of functions, and token counts, which are one number
+ * each way (PROTOCOLS 3, 10.1). What each function does is in the file that its name tells. Owns
+ * nothing. */
+#include "dialect/anthropic/anthropic.h"
+
+static void encode_count(int64_t tokens, struct ar_buf *out)
+{
+    ar_buf_lit(out, "{\"input_tokens\":");
+    ar_buf_i64(out, tokens);
+    ar_buf_char(out, '}');
+}
+
+static int64_t decode_count(struct ar_str body, struct ar_arena *a)
+{
+    struct ar_jdoc doc;
+    int64_t n = -1;
+    if (ar_json_parse(body, 1, a, &doc, NULL) != AR_OK ||
+        ar_json_i64(ar_json_get_lit(ar_json_root(&doc), "input_tokens"), &n, NULL) != AR_OK ||
+        n < 0) {
+        return -1;
+    }
+    return n;
+}
+
+const struct ar_dialect ar_dialect_anthropic = {
+    .name = "anthropic",
+    .doc = "Anthropic Messages: POST /v1/messages.",
+    .id = AR_DIALECT_ANTHROPIC,
+    .vendor = AR_VENDOR_ANTHROPIC,
+    .path_generate = "/v1/messages",
+    .path_count = "/v1/messages/count_tokens",
+    .outline = ar_anthropic_outline,
+    .decode_request = ar_anthropic_decode_request,
+    .encode_response = ar_anthropic_encode_response,
+    .encode_count = encode_count,
+    .encode_error = ar_anthropic_encode_error,
+    .writer_new = ar_anthropic_writer_new,
+    .write = ar_anthropic_write,
+    .write_ping = ar_anthropic_write_ping,
+    .writer_done = ar_anthropic_writer_done,
+    .encode_request = ar_anthropic_encode_request,
+    .decode_response = ar_anthropic_decode_response,
+    .decode_error = ar_anthropic_decode_error,
+    .decode_count = decode_count,
+    .observe = ar_anthropic_observe,
+    .reader_new = ar_anthropic_reader_new,
+    .read_frame = ar_anthropic_read_frame,
+    .read_eof = ar_anthropic_read_eof,
+    .read_next = ar_anthropic_read_next,
+    .read_lingers = ar_anthropic_read_lingers,
+    .reader_done = ar_anthropic_reader_done,
+};

@@ -1,0 +1,486 @@
+/* Messages request -> IR. One row a top-level field: a reader, or the fate that the field has with
+ * other vendors (PROTOCOLS 3.2, 6.9); what has no row is kept for its own dialect and dropped
+ * silently elsewhere. Messages stay one turn each; the encoders regroup. Nothing is judged here
+ * that only the upstream can judge; what is refused is what cannot be read, and what the declared
+ * API version forbids (P-116). Owns nothing: arena and spans of the body. */
+#include "dialect/anthropic/anthropic.h"
+
+struct state {
+    struct ar_anthropic_read rd;
+    struct ar_request *r;
+    struct ar_settings *set;
+    struct ar_ext **ext_tail;
+};
+typedef enum ar_code reader(struct state *s, struct ar_jval v);
+
+static enum ar_code too_large(const struct state *s)
+{
+    return ar_fail(s->rd.err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+}
+
+static enum ar_code keep(struct state *s, enum ar_fate fate, struct ar_str name, struct ar_jval v)
+{
+    struct ar_ext *x = ar_arena_new(s->rd.a, struct ar_ext);
+    if (!x) {
+        return too_large(s);
+    }
+    x->from = AR_DIALECT_ANTHROPIC;
+    x->fate = fate;
+    x->name = ar_arena_copy(s->rd.a, name);
+    x->raw = ar_json_raw(v);
+    *s->ext_tail = x;
+    s->ext_tail = &x->next;
+    return AR_OK;
+}
+
+/* The members of v that are not among names (separated by spaces), as "<of>.<name>". */
+static enum ar_code keep_rest(struct state *s, const char *of, struct ar_jval v, const char *names)
+{
+    for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
+        struct ar_str rest = ar_str_of(names), name;
+        bool known = false;
+        while (!known && ar_str_split(&rest, ' ', &name)) {
+            known = ar_str_is(name, it.key);
+        }
+        if (!known) {
+            struct ar_str full = ar_arena_fmt(s->rd.a, "%s.%.*s", of, AR_FMT(it.key));
+            enum ar_fate fate =
+                ar_str_is_lit(it.key, "task_budget") ? AR_FATE_WARN : AR_FATE_SILENT;
+            enum ar_code code = full.p ? keep(s, fate, full, it.val) : too_large(s);
+            if (code != AR_OK) {
+                return code;
+            }
+        }
+    }
+    return AR_OK;
+}
+
+static enum ar_code text_of(struct state *s, struct ar_jval v, struct ar_str *ret)
+{
+    return ar_json_is_nil(v) ? AR_OK : ar_json_text(v, s->rd.a, ret, s->rd.err);
+}
+
+static enum ar_code read_model(struct state *s, struct ar_jval v)
+{
+    return ar_json_text(v, s->rd.a, &s->r->model, s->rd.err);
+}
+
+static enum ar_code read_stream(struct state *s, struct ar_jval v)
+{
+    return ar_json_is_nil(v) ? AR_OK : ar_json_bool(v, &s->r->stream, s->rd.err);
+}
+
+static enum ar_code read_max_tokens(struct state *s, struct ar_jval v)
+{
+    int64_t n = 0;
+    if (ar_json_is_nil(v)) {
+        return AR_OK;
+    }
+    enum ar_code code = ar_json_i64(v, &n, s->rd.err);
+    if (code == AR_OK && n < 0) {
+        code = ar_json_wrong(v, "0 or more", s->rd.err);
+    }
+    s->set->max_tokens = (struct ar_int){AR_SET, n};
+    return code;
+}
+
+static enum ar_code read_num(struct state *s, struct ar_jval v, struct ar_num *ret)
+{
+    if (ar_json_is_nil(v)) {
+        return AR_OK;
+    }
+    if (s->rd.new_version) {
+        return ar_json_wrong(v, "absent: API version 2026-10-21 has no sampling settings",
+                             s->rd.err);
+    }
+    ret->tri = AR_SET;
+    ret->src = ar_json_raw(v);
+    return ar_json_double(v, &ret->d, s->rd.err);
+}
+
+static enum ar_code read_temperature(struct state *s, struct ar_jval v)
+{
+    return read_num(s, v, &s->set->temperature);
+}
+
+static enum ar_code read_top_p(struct state *s, struct ar_jval v)
+{
+    return read_num(s, v, &s->set->top_p);
+}
+
+static enum ar_code read_top_k(struct state *s, struct ar_jval v)
+{
+    return read_num(s, v, &s->set->top_k);
+}
+
+static enum ar_code read_stops(struct state *s, struct ar_jval v)
+{
+    struct ar_name **tail = &s->set->stop;
+    if (!ar_json_is_nil(v) && !ar_json_is(v, AR_J_ARRAY)) {
+        return ar_json_wrong(v, "an array of strings", s->rd.err);
+    }
+    for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
+        if (!ar_json_is(it.val, AR_J_STRING)) {
+            return ar_json_wrong(it.val, "a string", s->rd.err);
+        }
+        if (!ar_name_new(s->rd.a, ar_json_esc(it.val), &tail)) {
+            return too_large(s);
+        }
+    }
+    return AR_OK;
+}
+
+static enum ar_code read_system(struct state *s, struct ar_jval v)
+{
+    if (ar_json_is_nil(v)) {
+        return AR_OK;
+    }
+    enum ar_code code = ar_anthropic_read_blocks(&s->rd, v, AR_IN_SYSTEM, &s->r->system);
+    for (struct ar_block *b = s->r->system; code == AR_OK && b; b = b->next) {
+        if (b->kind != AR_TEXT) {
+            code = ar_json_wrong(v, "a string or text blocks", s->rd.err);
+        }
+    }
+    return code;
+}
+
+static enum ar_code read_role(struct state *s, struct ar_jval msg, enum ar_role *role,
+                              enum ar_anthropic_place *at)
+{
+    struct ar_jval v = ar_json_get_lit(msg, "role");
+    struct ar_str name = ar_json_esc(v);
+    if (ar_str_is_lit(name, "user")) {
+        *role = AR_USER;
+        *at = AR_IN_USER;
+    } else if (ar_str_is_lit(name, "assistant")) {
+        *role = AR_ASSISTANT;
+        *at = AR_IN_ASSISTANT;
+    } else if (ar_str_is_lit(name, "system")) {
+        *role = AR_SYSTEM;
+        *at = AR_IN_SYSTEM;
+    } else {
+        return v.doc ? ar_json_wrong(v, "user, assistant or system", s->rd.err)
+                     : ar_anthropic_missing(msg, "role", s->rd.err);
+    }
+    return AR_OK;
+}
+
+/* A thinking block without text that holds a thought signature of Gemini's belongs to the call
+ * behind it (8.4.5). */
+static void rejoin_thoughts(struct ar_block **link)
+{
+    while (*link) {
+        struct ar_block *b = *link, *call = b->next;
+        bool carrier =
+            b->kind == AR_THINKING && b->text.n == 0 && b->sig && b->sig->form == AR_THOUGHT_SIG;
+        if (carrier && call && call->kind == AR_TOOL_USE && !call->sig) {
+            call->sig = b->sig;
+            *link = call;
+        } else {
+            link = &b->next;
+        }
+    }
+}
+
+static enum ar_code read_messages(struct state *s, struct ar_jval v)
+{
+    struct ar_turn **tail = &s->r->turns;
+    if (!ar_json_is(v, AR_J_ARRAY)) {
+        return ar_json_wrong(v, "an array", s->rd.err);
+    }
+    for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
+        enum ar_role role = AR_USER;
+        enum ar_anthropic_place at = AR_IN_USER;
+        if (!ar_json_is(it.val, AR_J_OBJECT)) {
+            return ar_json_wrong(it.val, "an object", s->rd.err);
+        }
+        enum ar_code code = read_role(s, it.val, &role, &at);
+        if (code != AR_OK) {
+            return code;
+        }
+        struct ar_turn *t = ar_turn_new(s->rd.a, role, &tail);
+        if (!t) {
+            return too_large(s);
+        }
+        struct ar_jval content = ar_json_get_lit(it.val, "content");
+        if (ar_json_is_nil(content)) {
+            return ar_anthropic_missing(it.val, "content", s->rd.err);
+        }
+        code = ar_anthropic_read_blocks(&s->rd, content, at, &t->blocks);
+        if (code != AR_OK) {
+            return code;
+        }
+        rejoin_thoughts(&t->blocks);
+    }
+    return AR_OK;
+}
+
+static enum ar_code read_metadata(struct state *s, struct ar_jval v)
+{
+    if (!ar_json_is(v, AR_J_OBJECT)) {
+        return ar_json_is_nil(v) ? AR_OK : ar_json_wrong(v, "an object", s->rd.err);
+    }
+    enum ar_code code = text_of(s, ar_json_get_lit(v, "user_id"), &s->set->user_id);
+    return code == AR_OK ? keep_rest(s, "metadata", v, "user_id") : code;
+}
+
+static enum ar_code read_thinking(struct state *s, struct ar_jval v)
+{
+    if (ar_json_is_nil(v)) {
+        return AR_OK;
+    }
+    struct ar_str type = ar_json_esc(ar_json_get_lit(v, "type"));
+    struct ar_settings *set = s->set;
+    if (ar_str_is_lit(type, "adaptive")) {
+        set->reason_mode = AR_REASON_ADAPTIVE;
+    } else if (ar_str_is_lit(type, "enabled")) {
+        set->reason_mode = AR_REASON_BUDGET;
+        struct ar_jval budget = ar_json_get_lit(v, "budget_tokens");
+        enum ar_code code = budget.doc ? ar_json_i64(budget, &set->budget, s->rd.err)
+                                       : ar_anthropic_missing(v, "budget_tokens", s->rd.err);
+        if (code != AR_OK) {
+            return code;
+        }
+    } else if (ar_str_is_lit(type, "disabled")) {
+        set->reason_mode = AR_REASON_OFF;
+    } else if (ar_str_is_lit(type, "between_tools")) {
+        set->reason_mode = AR_REASON_BETWEEN_TOOLS;
+    } else if (type.p) {
+        return keep(s, AR_FATE_WARN, AR_LIT("thinking"), v);
+    } else {
+        return ar_json_wrong(v, "an object with a type", s->rd.err);
+    }
+    struct ar_str show = ar_json_esc(ar_json_get_lit(v, "display"));
+    if (ar_str_is_lit(show, "omitted")) {
+        set->show = AR_SHOW_OMITTED;
+    } else if (show.p) {
+        set->show = AR_SHOW_SUMMARY;
+    }
+    bool odd = show.p && set->show == AR_SHOW_SUMMARY && !ar_str_is_lit(show, "summarized");
+    return keep_rest(s, "thinking", v, odd ? "type budget_tokens" : "type budget_tokens display");
+}
+
+static enum ar_code read_format(struct state *s, struct ar_jval v)
+{
+    if (ar_json_is_nil(v)) {
+        return AR_OK;
+    }
+    if (!ar_str_is_lit(ar_json_esc(ar_json_get_lit(v, "type")), "json_schema")) {
+        return ar_json_wrong(ar_json_get_lit(v, "type"), "json_schema", s->rd.err);
+    }
+    struct ar_jval schema = ar_json_get_lit(v, "schema");
+    if (!ar_json_is(schema, AR_J_OBJECT)) {
+        return ar_json_wrong(schema, "an object", s->rd.err);
+    }
+    s->set->format = AR_FORMAT_SCHEMA;
+    s->set->schema = ar_json_raw(schema);
+    s->set->schema_strict = AR_SET;
+    s->set->schema_strict_on = true;
+    return AR_OK;
+}
+
+static enum ar_code read_output_config(struct state *s, struct ar_jval v)
+{
+    if (!ar_json_is(v, AR_J_OBJECT)) {
+        return ar_json_is_nil(v) ? AR_OK : ar_json_wrong(v, "an object", s->rd.err);
+    }
+    struct ar_str effort = {0};
+    enum ar_code code = text_of(s, ar_json_get_lit(v, "effort"), &effort);
+    s->set->effort = effort.p ? ar_effort_of(effort) : AR_EFFORT_UNSET;
+    bool odd = effort.p && s->set->effort == AR_EFFORT_UNSET;
+    if (code == AR_OK) {
+        code = read_format(s, ar_json_get_lit(v, "format"));
+    }
+    return code == AR_OK ? keep_rest(s, "output_config", v, odd ? "format" : "effort format")
+                         : code;
+}
+
+static enum ar_code read_tools(struct state *s, struct ar_jval v)
+{
+    return ar_anthropic_read_tools(&s->rd, v, &s->r->tools);
+}
+
+static enum ar_code read_tool_choice(struct state *s, struct ar_jval v)
+{
+    struct ar_settings *set = s->set;
+    if (ar_json_is_nil(v)) {
+        return AR_OK;
+    }
+    struct ar_jval type = ar_json_get_lit(v, "type");
+    struct ar_str name = ar_json_esc(type);
+    if (ar_str_is_lit(name, "auto")) {
+        set->choice = AR_CHOICE_AUTO;
+    } else if (ar_str_is_lit(name, "any")) {
+        set->choice = AR_CHOICE_REQUIRED;
+    } else if (ar_str_is_lit(name, "none")) {
+        set->choice = AR_CHOICE_NONE;
+    } else if (ar_str_is_lit(name, "tool")) {
+        struct ar_name **tail = &set->choice_names;
+        struct ar_str tool = {0};
+        struct ar_jval named = ar_json_get_lit(v, "name");
+        enum ar_code code = named.doc ? ar_json_text(named, s->rd.a, &tool, s->rd.err)
+                                      : ar_anthropic_missing(v, "name", s->rd.err);
+        if (code != AR_OK) {
+            return code;
+        }
+        set->choice = AR_CHOICE_NAMED;
+        if (!ar_name_new(s->rd.a, tool, &tail)) {
+            return too_large(s);
+        }
+    } else {
+        return ar_json_wrong(type.doc ? type : v, "of type auto, any, tool or none", s->rd.err);
+    }
+    struct ar_jval single = ar_json_get_lit(v, "disable_parallel_tool_use");
+    if (ar_json_is_nil(single)) {
+        return AR_OK;
+    }
+    bool off = false;
+    enum ar_code code = ar_json_bool(single, &off, s->rd.err);
+    set->parallel = AR_SET;
+    set->parallel_on = !off;
+    return code;
+}
+
+static enum ar_code read_cache(struct state *s, struct ar_jval v)
+{
+    struct ar_str ttl = ar_anthropic_read_cache(&s->rd, v);
+    s->set->auto_cache = ttl.p != NULL;
+    s->set->auto_cache_ttl = ttl;
+    return AR_OK;
+}
+
+static enum ar_code read_service_tier(struct state *s, struct ar_jval v)
+{
+    return text_of(s, v, &s->set->service_tier);
+}
+
+static enum ar_code read_speed(struct state *s, struct ar_jval v)
+{
+    return text_of(s, v, &s->set->speed);
+}
+
+/* Read by the outline, not by translations. */
+static enum ar_code read_nothing(struct state *s, struct ar_jval v)
+{
+    (void)s;
+    (void)v;
+    return AR_OK;
+}
+
+static const struct field {
+    struct ar_str name;
+    reader *read; /* NULL: an extension with this fate */
+    enum ar_fate fate;
+} fields[] = {
+    {AR_LIT_INIT("model"), read_model, AR_FATE_SILENT},
+    {AR_LIT_INIT("max_tokens"), read_max_tokens, AR_FATE_SILENT},
+    {AR_LIT_INIT("messages"), read_messages, AR_FATE_SILENT},
+    {AR_LIT_INIT("system"), read_system, AR_FATE_SILENT},
+    {AR_LIT_INIT("stream"), read_stream, AR_FATE_SILENT},
+    {AR_LIT_INIT("tools"), read_tools, AR_FATE_SILENT},
+    {AR_LIT_INIT("tool_choice"), read_tool_choice, AR_FATE_SILENT},
+    {AR_LIT_INIT("thinking"), read_thinking, AR_FATE_SILENT},
+    {AR_LIT_INIT("output_config"), read_output_config, AR_FATE_SILENT},
+    {AR_LIT_INIT("output_format"), read_format, AR_FATE_SILENT},
+    {AR_LIT_INIT("metadata"), read_metadata, AR_FATE_SILENT},
+    {AR_LIT_INIT("stop_sequences"), read_stops, AR_FATE_SILENT},
+    {AR_LIT_INIT("temperature"), read_temperature, AR_FATE_SILENT},
+    {AR_LIT_INIT("top_p"), read_top_p, AR_FATE_SILENT},
+    {AR_LIT_INIT("top_k"), read_top_k, AR_FATE_SILENT},
+    {AR_LIT_INIT("cache_control"), read_cache, AR_FATE_SILENT},
+    {AR_LIT_INIT("service_tier"), read_service_tier, AR_FATE_SILENT},
+    {AR_LIT_INIT("speed"), read_speed, AR_FATE_SILENT},
+    {AR_LIT_INIT("provider"), read_nothing, AR_FATE_SILENT},
+    {AR_LIT_INIT("models"), read_nothing, AR_FATE_SILENT},
+    {AR_LIT_INIT("diagnostics"), NULL, AR_FATE_SILENT},
+    {AR_LIT_INIT("inference_geo"), NULL, AR_FATE_WARN},
+    {AR_LIT_INIT("container"), NULL, AR_FATE_REJECT},
+    {AR_LIT_INIT("context_management"), NULL, AR_FATE_WARN},
+    {AR_LIT_INIT("mcp_servers"), NULL, AR_FATE_REJECT},
+    {AR_LIT_INIT("compaction"), NULL, AR_FATE_REJECT},
+    {AR_LIT_INIT("thread"), NULL, AR_FATE_REJECT},
+    {AR_LIT_INIT("fallbacks"), NULL, AR_FATE_WARN},
+    {AR_LIT_INIT("fallback_credit_token"), NULL, AR_FATE_SILENT},
+    {AR_LIT_INIT("billing_policy"), NULL, AR_FATE_WARN},
+};
+enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
+
+static enum ar_code read_root(struct state *s, struct ar_jval root)
+{
+    uint64_t seen = 0;
+    for (struct ar_jiter it = ar_json_iter(root); ar_json_next(&it);) {
+        unsigned i = 0;
+        while (i < FIELDS && !ar_str_is(fields[i].name, it.key)) {
+            i++;
+        }
+        enum ar_code code = AR_OK;
+        if (i < FIELDS && (seen & (UINT64_C(1) << i))) {
+            return ar_json_wrong(it.val, "given once", s->rd.err);
+        }
+        if (i == FIELDS) {
+            code = keep(s, AR_FATE_SILENT, it.key, it.val);
+        } else if (fields[i].read) {
+            code = fields[i].read(s, it.val);
+        } else if (!ar_json_is_nil(it.val)) {
+            code = keep(s, fields[i].fate, it.key, it.val);
+        }
+        if (code != AR_OK) {
+            return code;
+        }
+        seen |= i < FIELDS ? UINT64_C(1) << i : 0;
+    }
+    if (!(seen & 1)) {
+        return ar_anthropic_missing(root, "model", s->rd.err);
+    }
+    return seen & 4 ? AR_OK : ar_anthropic_missing(root, "messages", s->rd.err);
+}
+
+/* P-003: absent means the old version; an unknown one cannot be translated. */
+static enum ar_code read_version(struct state *s, const struct ar_wire_in *in)
+{
+    struct ar_str v = in && in->version.n > 0 ? in->version : AR_LIT("2023-06-01");
+    s->rd.new_version = ar_str_is_lit(v, "2026-10-21");
+    if (!s->rd.new_version && !ar_str_is_lit(v, "2023-06-01")) {
+        return ar_fail(s->rd.err, AR_INVALID_REQUEST,
+                       "anthropic-version: must be 2023-06-01 or 2026-10-21");
+    }
+    s->set->version = v;
+    s->set->betas = in ? in->beta : (struct ar_str){0};
+    return AR_OK;
+}
+
+enum ar_code ar_anthropic_decode_request(struct ar_str body, const struct ar_wire_in *in,
+                                         enum ar_op op, struct ar_arena *a, struct ar_request **ret,
+                                         struct ar_err *err)
+{
+    (void)op; /* count_tokens tolerates every field (PROTOCOLS 10.1) */
+    struct ar_jdoc doc;
+    enum ar_code code = ar_json_parse(body, AR_JSON_DEPTH, a, &doc, err);
+    if (code != AR_OK) {
+        return code;
+    }
+    struct ar_request *r = ar_arena_new(a, struct ar_request);
+    struct state s = {
+        .rd = {.a = a, .err = err, .vendor = AR_VENDOR_ANTHROPIC, .account = AR_LIT("")}, .r = r};
+    if (!r) {
+        return too_large(&s);
+    }
+    s.set = &r->set;
+    s.ext_tail = &r->ext;
+    r->dialect = AR_DIALECT_ANTHROPIC;
+    struct ar_jval root = ar_json_root(&doc);
+    if (!ar_json_is(root, AR_J_OBJECT)) {
+        return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
+    }
+    code = read_version(&s, in);
+    if (code == AR_OK) {
+        code = read_root(&s, root);
+    }
+    if (code == AR_OK && ar_arena_finish(a) != AR_OK) {
+        code = too_large(&s);
+    }
+    if (code == AR_OK) {
+        *ret = r;
+    }
+    return code;
+}

@@ -1,0 +1,723 @@
+/* Events -> Messages stream (PROTOCOLS 8.4). Exactly one block is open on the wire at a time, with
+ * indexes that rise by one, because the SDKs address content by position. A block that begins while
+ * a tool call is still open (Chat sends parallel calls interleaved) is rendered into a buffer of
+ * its own and follows when the call's JSON is complete, which an incremental scanner over the
+ * escaped text tells. A thinking block always ends signed. The stream ends by message_stop only
+ * after a STOP; an error is `event: error` and nothing after it. Owns its arena and the buffers of
+ * waiting blocks, which are capped; a delta of the open block costs a few copies. */
+#include "dialect/anthropic/anthropic.h"
+
+#include "base/id.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WAITING_MAX = 16 << 20 }; /* bytes of all waiting blocks of an answer */
+
+/* Where the JSON text of a call stands. The input is escaped once more: it is a piece of a JSON
+ * string. */
+struct scanner {
+    unsigned depth;
+    uint8_t hex_left;
+    bool escaped, in_string, inner_escape, seen, complete;
+    uint16_t hex;
+};
+
+struct out_block {
+    struct out_block *next;
+    unsigned b, index;
+    enum ar_block_kind kind;
+    bool ended, is_signed, has_json, freeform;
+    struct scanner json;
+    const struct ar_opaque *sig; /* arena; shown at the end */
+    struct ar_buf waiting;       /* frames, while another block is open */
+    unsigned waiting_frames;
+    char prefix[128]; /* of the usual delta: {"type":"content_block_delta",...,"text":" */
+    uint8_t prefix_n;
+};
+
+struct ar_writer {
+    const struct ar_request *request;
+    struct ar_str model;
+    struct ar_stamp stamp;
+    struct ar_losses *losses;
+    size_t losses_at; /* what is beyond belongs to the answer */
+    struct ar_arena a;
+    struct ar_buf scratch;
+    struct out_block *open, *spare; /* the first of open is live, the rest waits */
+    unsigned next_index, calls;
+    bool withheld, started, refused, stopped, failed;
+    struct ar_usage usage;
+    struct ar_str service_tier;
+};
+
+struct ar_writer *ar_anthropic_writer_new(const struct ar_write_how *how, struct ar_losses *l,
+                                          struct ar_arena *a)
+{
+    struct ar_writer *w = ar_arena_new(a, struct ar_writer);
+    if (w) {
+        w->request = how->request;
+        w->model = how->model;
+        w->stamp = how->stamp;
+        w->losses = l;
+        w->losses_at = l ? l->n : 0;
+        w->withheld = ar_anthropic_is_withheld(how->request);
+        ar_arena_init(&w->a, 1 << 20);
+        ar_buf_init(&w->scratch, 1 << 20);
+        ar_usage_clear(&w->usage);
+    }
+    return w;
+}
+
+void ar_anthropic_writer_done(struct ar_writer *w)
+{
+    if (!w) {
+        return;
+    }
+    for (struct out_block *o = w->open; o; o = o->next) {
+        ar_buf_done(&o->waiting);
+    }
+    ar_buf_done(&w->scratch);
+    ar_arena_done(&w->a);
+}
+
+/* --- frames
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+static void delta_frame(struct ar_framer *f, struct ar_str prefix, struct ar_str text,
+                        struct ar_str suffix)
+{
+    f->how->begin(f, AR_LIT("content_block_delta"));
+    ar_buf_str(f->out, prefix);
+    ar_buf_str(f->out, text);
+    ar_buf_str(f->out, suffix);
+    f->how->end(f);
+}
+
+/* Begins {"type":"<name>" ...; the caller adds members and calls close_frame. */
+static struct ar_jw open_frame(struct ar_framer *f, struct ar_str name)
+{
+    f->how->begin(f, name);
+    struct ar_jw w = ar_jw_on(f->out);
+    ar_jw_open(&w, '{');
+    ar_jw_key_esc(&w, "type", name);
+    return w;
+}
+
+static void close_frame(struct ar_framer *f, struct ar_jw *w)
+{
+    ar_jw_close(w, '}');
+    f->how->end(f);
+}
+
+static struct ar_jw open_delta(struct ar_framer *f, unsigned index, struct ar_str type)
+{
+    struct ar_jw w = open_frame(f, AR_LIT("content_block_delta"));
+    ar_jw_key_i64(&w, "index", index);
+    ar_jw_key(&w, "delta");
+    ar_jw_open(&w, '{');
+    ar_jw_key_esc(&w, "type", type);
+    return w;
+}
+
+static void close_delta(struct ar_framer *f, struct ar_jw *w)
+{
+    ar_jw_close(w, '}');
+    close_frame(f, w);
+}
+
+void ar_anthropic_write_ping(struct ar_writer *w, struct ar_framer *out)
+{
+    (void)w;
+    struct ar_jw j = open_frame(out, AR_LIT("ping"));
+    close_frame(out, &j);
+}
+
+/* --- the JSON of a call
+ * ------------------------------------------------------------------------------------------ */
+
+/* One character of the JSON text itself. */
+static void feed(struct scanner *s, unsigned c)
+{
+    if (s->in_string) {
+        if (s->inner_escape) {
+            s->inner_escape = false;
+        } else if (c == '\\') {
+            s->inner_escape = true;
+        } else if (c == '"') {
+            s->in_string = false;
+            s->complete = s->depth == 0;
+        }
+        return;
+    }
+    switch (c) {
+    case '"':
+        s->in_string = s->seen = true;
+        return;
+    case '{':
+    case '[':
+        s->depth++;
+        s->seen = true;
+        return;
+    case '}':
+    case ']':
+        s->depth -= s->depth > 0;
+        s->complete = s->depth == 0;
+        return;
+    default:
+        return;
+    }
+}
+
+static unsigned hex_of(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : ((unsigned)c | 0x20U) - 'a' + 10U;
+}
+
+static void scan(struct scanner *s, struct ar_str esc)
+{
+    for (size_t i = 0; i < esc.n; i++) {
+        char c = esc.p[i];
+        if (s->hex_left > 0) {
+            s->hex = (uint16_t)(s->hex << 4 | (hex_of(c) & 15U));
+            s->hex_left--;
+            if (s->hex_left == 0) {
+                feed(s, s->hex);
+            }
+        } else if (s->escaped) {
+            s->escaped = false;
+            if (c == 'u') {
+                s->hex_left = 4;
+                s->hex = 0;
+            } else {
+                feed(s, c == '"' || c == '\\' || c == '/' ? (unsigned)c : ' ');
+            }
+        } else if (c == '\\') {
+            s->escaped = true;
+        } else {
+            feed(s, (unsigned char)c);
+        }
+    }
+}
+
+/* --- blocks
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+/* A framer for the block's frames: the wire when it is live, its own buffer when it waits. */
+static struct ar_framer framer_of(struct ar_writer *w, struct out_block *o, struct ar_framer *out)
+{
+    if (o == w->open) {
+        return *out;
+    }
+    return (struct ar_framer){.how = out->how, .out = &o->waiting, .count = o->waiting_frames};
+}
+
+static void keep_count(struct ar_writer *w, struct out_block *o, struct ar_framer *out,
+                       const struct ar_framer *used)
+{
+    if (o == w->open) {
+        out->count = used->count;
+    } else {
+        o->waiting_frames = used->count;
+    }
+}
+
+static void put_start(struct ar_writer *w, struct out_block *o, const struct ar_block *b,
+                      struct ar_framer *f)
+{
+    struct ar_jw j = open_frame(f, AR_LIT("content_block_start"));
+    ar_jw_key_i64(&j, "index", o->index);
+    ar_jw_key(&j, "content_block");
+    char id[40] = "toolu_";
+    switch (o->kind) {
+    case AR_TEXT:
+        ar_jw_raw(&j, AR_LIT("{\"type\":\"text\",\"text\":\"\",\"citations\":null}"));
+        break;
+    case AR_THINKING:
+        ar_jw_raw(&j, AR_LIT("{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}"));
+        break;
+    case AR_REDACTED_THINKING:
+        ar_jw_open(&j, '{');
+        ar_jw_key_lit(&j, "type", "redacted_thinking");
+        ar_jw_key(&j, "data");
+        ar_anthropic_put_sig(&j, b->sig);
+        ar_jw_close(&j, '}');
+        break;
+    case AR_TOOL_USE:
+        ar_jw_open(&j, '{');
+        ar_jw_key_lit(&j, "type", "tool_use");
+        if (b->id.n == 0) {
+            ar_id_base62(w->stamp.seed, "call", w->calls, 24, id + 6);
+        }
+        w->calls++;
+        ar_jw_key_text(&j, "id", b->id.n > 0 ? b->id : ar_str_of(id));
+        ar_jw_key_text(&j, "name", b->name);
+        ar_jw_key_raw(&j, "input", AR_LIT("{}"));
+        ar_jw_key_raw(&j, "caller", AR_LIT("{\"type\":\"direct\"}"));
+        ar_jw_close(&j, '}');
+        break;
+    default:
+        ar_jw_raw(&j, b->raw);
+        break;
+    }
+    close_frame(f, &j);
+}
+
+static void set_prefix(struct out_block *o)
+{
+    const char *type = o->kind == AR_TEXT       ? "\"text_delta\",\"text\":\""
+                       : o->kind == AR_THINKING ? "\"thinking_delta\",\"thinking\":\""
+                                                : "\"input_json_delta\",\"partial_json\":\"";
+    int n = snprintf(o->prefix, sizeof(o->prefix),
+                     "{\"type\":\"content_block_delta\",\"index\":%u,\"delta\":{\"type\":%s",
+                     o->index, type);
+    o->prefix_n = (uint8_t)n;
+}
+
+/* Kind on the wire, or false: this dialect cannot show the block. */
+static bool wire_kind(const struct ar_block *b, enum ar_block_kind *ret)
+{
+    *ret = b->kind == AR_REFUSAL ? AR_TEXT : b->kind;
+    switch (*ret) {
+    case AR_TEXT:
+    case AR_THINKING:
+    case AR_REDACTED_THINKING:
+    case AR_TOOL_USE:
+        return true;
+    default:
+        return b->vendor == AR_VENDOR_ANTHROPIC && b->raw.n > 0;
+    }
+}
+
+static void put_signature(struct out_block *o, const struct ar_opaque *sig, struct ar_framer *f)
+{
+    struct ar_jw j = open_delta(f, o->index, AR_LIT("signature_delta"));
+    ar_jw_key(&j, "signature");
+    ar_anthropic_put_sig(&j, sig);
+    close_delta(f, &j);
+    o->is_signed = true;
+}
+
+/* What a block still owes the client, and its stop. The block is live. */
+static void put_end(struct out_block *o, struct ar_framer *f)
+{
+    struct ar_str prefix = ar_str_n(o->prefix, o->prefix_n);
+    if (o->kind == AR_THINKING && !o->is_signed) {
+        put_signature(o, o->sig, f);
+    }
+    if (o->kind == AR_TOOL_USE && o->freeform && o->has_json) {
+        delta_frame(f, prefix, AR_LIT("\\\"}"), AR_LIT("\"}}"));
+    } else if (o->kind == AR_TOOL_USE && !o->has_json) {
+        delta_frame(f, prefix, AR_LIT(""), AR_LIT("\"}}"));
+    }
+    struct ar_jw j = open_frame(f, AR_LIT("content_block_stop"));
+    ar_jw_key_i64(&j, "index", o->index);
+    close_frame(f, &j);
+}
+
+/* Ends the live block; the next waiting one becomes live and its frames go out. */
+static void close_live(struct ar_writer *w, struct ar_framer *out)
+{
+    struct out_block *o = w->open;
+    put_end(o, out);
+    w->open = o->next;
+    ar_buf_done(&o->waiting);
+    o->next = w->spare;
+    w->spare = o;
+    o = w->open;
+    if (o) {
+        ar_buf_str(out->out, ar_buf_view(&o->waiting));
+        out->count += o->waiting_frames;
+        ar_buf_done(&o->waiting);
+    }
+}
+
+static bool may_close(const struct out_block *o)
+{
+    return o->ended || o->kind != AR_TOOL_USE || o->json.complete;
+}
+
+/* Lets waiting blocks through as far as possible. */
+static void advance(struct ar_writer *w, struct ar_framer *out)
+{
+    while (w->open && (w->open->ended || (w->open->next && may_close(w->open)))) {
+        close_live(w, out);
+    }
+}
+
+static struct out_block *find(struct ar_writer *w, unsigned b)
+{
+    struct out_block *o = w->open;
+    while (o && o->b != b) {
+        o = o->next;
+    }
+    return o;
+}
+
+static struct out_block *add_block(struct ar_writer *w, unsigned b, enum ar_block_kind kind)
+{
+    struct out_block *o = w->spare, **link = &w->open;
+    if (o) {
+        w->spare = o->next;
+    } else {
+        o = ar_arena_new(&w->a, struct out_block);
+    }
+    if (!o) {
+        return NULL;
+    }
+    *o = (struct out_block){.b = b, .index = w->next_index++, .kind = kind};
+    ar_buf_init(&o->waiting, WAITING_MAX);
+    set_prefix(o);
+    while (*link) {
+        link = &(*link)->next;
+    }
+    *link = o;
+    return o;
+}
+
+static enum ar_code begin_block(struct ar_writer *w, unsigned b, const struct ar_block *block,
+                                struct ar_framer *out)
+{
+    enum ar_block_kind kind;
+    if (!wire_kind(block, &kind)) {
+        return AR_OK;
+    }
+    if (w->open && !w->open->next && may_close(w->open)) {
+        close_live(w, out);
+    }
+    struct out_block *o = add_block(w, b, kind);
+    if (!o) {
+        return AR_TOO_LARGE;
+    }
+    o->freeform = block->freeform;
+    struct ar_framer f = framer_of(w, o, out);
+    put_start(w, o, block, &f);
+    keep_count(w, o, out, &f);
+    w->refused = w->refused || block->kind == AR_REFUSAL;
+    return AR_OK;
+}
+
+/* A thought signature of Gemini's travels in a thinking block of its own before the call (8.4.5).
+ */
+static enum ar_code begin_thought(struct ar_writer *w, const struct ar_block *call,
+                                  struct ar_framer *out)
+{
+    struct ar_block carrier = {.kind = AR_THINKING, .text = AR_LIT(""), .sig = call->sig};
+    enum ar_code code = begin_block(w, UINT32_MAX, &carrier, out);
+    struct out_block *o = code == AR_OK ? find(w, UINT32_MAX) : NULL;
+    if (o) {
+        struct ar_framer f = framer_of(w, o, out);
+        put_signature(o, call->sig, &f);
+        keep_count(w, o, out, &f);
+        o->ended = true;
+        o->b = UINT32_MAX - 1;
+        advance(w, out);
+    }
+    return code;
+}
+
+static bool wants_thinking(const struct ar_request *r)
+{
+    return r &&
+           (r->set.reason_mode == AR_REASON_ADAPTIVE || r->set.reason_mode == AR_REASON_BUDGET);
+}
+
+static enum ar_code on_block_start(struct ar_writer *w, const struct ar_event *ev,
+                                   struct ar_framer *out)
+{
+    const struct ar_block *b = ev->block;
+    if (b->kind == AR_TOOL_USE && b->sig && b->sig->form == AR_THOUGHT_SIG &&
+        wants_thinking(w->request)) {
+        enum ar_code code = begin_thought(w, b, out);
+        if (code != AR_OK) {
+            return code;
+        }
+    }
+    enum ar_code code = begin_block(w, ev->b, b, out);
+    struct out_block *o = find(w, ev->b);
+    if (o && b->kind == AR_THINKING && b->sig && b->sig->data.n > 0) {
+        struct ar_opaque *copy = ar_arena_new(&w->a, struct ar_opaque);
+        if (!copy) {
+            return AR_TOO_LARGE;
+        }
+        *copy = *b->sig;
+        copy->data = ar_arena_copy(&w->a, b->sig->data);
+        copy->family = ar_arena_copy(&w->a, b->sig->family);
+        copy->account = ar_arena_copy(&w->a, b->sig->account);
+        o->sig = copy;
+    }
+    return code;
+}
+
+/* Text for a block that is closed on the wire already: a new block of its kind. */
+static struct out_block *reopen(struct ar_writer *w, const struct ar_event *ev,
+                                struct ar_framer *out)
+{
+    bool is_text = ev->delta == AR_D_TEXT || ev->delta == AR_D_REFUSAL;
+    if (!is_text && ev->delta != AR_D_THINKING) {
+        return NULL;
+    }
+    struct ar_block block = {.kind = is_text ? AR_TEXT : AR_THINKING};
+    return begin_block(w, ev->b, &block, out) == AR_OK ? find(w, ev->b) : NULL;
+}
+
+static void put_json(struct ar_writer *w, struct out_block *o, const struct ar_event *ev,
+                     struct ar_framer *f)
+{
+    struct ar_str prefix = ar_str_n(o->prefix, o->prefix_n), text = ev->text;
+    if (ev->delta == AR_D_FREEFORM) {
+        ar_buf_clear(&w->scratch);
+        if (!o->has_json) {
+            ar_buf_lit(&w->scratch, "{\\\"input\\\":\\\"");
+        }
+        ar_json_escape(text, &w->scratch);
+        text = ar_buf_view(&w->scratch);
+        o->freeform = true;
+    } else if (text.n == 0) {
+        return;
+    } else {
+        scan(&o->json, text);
+    }
+    o->has_json = true;
+    delta_frame(f, prefix, text, AR_LIT("\"}}"));
+}
+
+static void put_delta(struct ar_writer *w, struct out_block *o, const struct ar_event *ev,
+                      struct ar_framer *f)
+{
+    struct ar_str prefix = ar_str_n(o->prefix, o->prefix_n);
+    switch (ev->delta) {
+    case AR_D_REFUSAL:
+        w->refused = true;
+        __attribute__((fallthrough));
+    case AR_D_TEXT:
+    case AR_D_THINKING:
+        if (ev->text.n > 0 && !(o->kind == AR_THINKING && w->withheld)) {
+            delta_frame(f, prefix, ev->text, AR_LIT("\"}}"));
+        }
+        return;
+    case AR_D_JSON:
+    case AR_D_FREEFORM:
+        put_json(w, o, ev, f);
+        return;
+    case AR_D_SIGNATURE:
+        if (o->kind == AR_THINKING && !o->is_signed && ev->opaque && ev->opaque->data.n > 0) {
+            put_signature(o, ev->opaque, f);
+        }
+        return;
+    case AR_D_CITATION: {
+        struct ar_buf *tmp = &w->scratch;
+        ar_buf_clear(tmp);
+        struct ar_jw one = ar_jw_on(tmp);
+        if (o->kind == AR_TEXT && ar_anthropic_put_citation(&one, ev->text)) {
+            struct ar_jw j = open_delta(f, o->index, AR_LIT("citations_delta"));
+            ar_jw_key_raw(&j, "citation", ar_buf_view(tmp));
+            close_delta(f, &j);
+        }
+        return;
+    }
+    case AR_D_OPAQUE:
+        if (o->kind >= AR_SERVER_TOOL_USE) {
+            struct ar_jw j = open_frame(f, AR_LIT("content_block_delta"));
+            ar_jw_key_i64(&j, "index", o->index);
+            ar_jw_key_raw(&j, "delta", ev->text);
+            close_frame(f, &j);
+        }
+        return;
+    }
+}
+
+static enum ar_code on_delta(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
+{
+    struct out_block *o = w->open;
+    if (o && o->b == ev->b) { /* the usual case */
+        put_delta(w, o, ev, out);
+        if (o->next) {
+            advance(w, out);
+        }
+        return AR_OK;
+    }
+    o = find(w, ev->b);
+    if (!o && ev->text.n > 0) {
+        o = reopen(w, ev, out);
+    }
+    if (o) {
+        struct ar_framer f = framer_of(w, o, out);
+        put_delta(w, o, ev, &f);
+        keep_count(w, o, out, &f);
+        return ar_buf_finish(&o->waiting);
+    }
+    return AR_OK;
+}
+
+static void on_block_end(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
+{
+    struct out_block *o = find(w, ev->b);
+    if (!o) {
+        return;
+    }
+    struct ar_framer f = framer_of(w, o, out);
+    if (ev->block && ev->block->sig && o->kind == AR_THINKING && !o->is_signed &&
+        ev->block->sig->data.n > 0) {
+        put_signature(o, ev->block->sig, &f);
+        keep_count(w, o, out, &f);
+    }
+    o->ended = true;
+    advance(w, out);
+}
+
+/* --- the message
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static void on_start(struct ar_writer *w, const struct ar_response *answer, struct ar_framer *out)
+{
+    char id[64];
+    if (w->started) {
+        return;
+    }
+    w->started = true;
+    struct ar_usage usage = w->usage;
+    if (answer) {
+        usage = answer->usage;
+        w->service_tier =
+            answer->service_tier.p ? ar_arena_copy(&w->a, answer->service_tier) : w->service_tier;
+    }
+    usage.out_total = usage.out_reasoning = -1;
+    struct ar_jw j = open_frame(out, AR_LIT("message_start"));
+    ar_jw_key(&j, "message");
+    ar_jw_open(&j, '{');
+    ar_jw_key_text(
+        &j, "id", ar_anthropic_message_id(answer ? answer->id : (struct ar_str){0}, &w->stamp, id));
+    ar_jw_key_lit(&j, "type", "message");
+    ar_jw_key_lit(&j, "role", "assistant");
+    ar_jw_key_text(&j, "model", w->model);
+    ar_jw_key_raw(&j, "content", AR_LIT("[]"));
+    ar_jw_key_null(&j, "stop_reason");
+    ar_jw_key_null(&j, "stop_sequence");
+    ar_jw_key(&j, "usage");
+    ar_anthropic_put_usage(&j, &usage, (struct ar_str){0});
+    ar_jw_close(&j, '}');
+    close_frame(out, &j);
+    ar_anthropic_write_ping(w, out);
+}
+
+static void on_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
+{
+    while (w->open) {
+        close_live(w, out);
+    }
+    if (ev->usage) {
+        ar_usage_merge(&w->usage, ev->usage);
+    }
+    struct ar_jw j = open_frame(out, AR_LIT("message_delta"));
+    ar_jw_key(&j, "delta");
+    ar_jw_open(&j, '{');
+    ar_anthropic_put_stop(&j, ev->stop, w->refused);
+    ar_jw_key_null(&j, "container");
+    ar_jw_close(&j, '}');
+    ar_jw_key(&j, "usage");
+    ar_anthropic_put_usage(&j, &w->usage, w->service_tier);
+    close_frame(out, &j);
+    w->stopped = true;
+}
+
+static void on_error(struct ar_writer *w, const struct ar_fault *fault, struct ar_framer *out)
+{
+    struct ar_jw j = open_frame(out, AR_LIT("error"));
+    ar_jw_key(&j, "error");
+    (void)ar_anthropic_put_error(&j, fault);
+    close_frame(out, &j);
+    out->how->finish(out);
+    w->failed = true;
+}
+
+static void on_end(struct ar_writer *w, struct ar_framer *out)
+{
+    if (!w->stopped) { /* never a clean end without a reason */
+        static const struct ar_fault cut = {.code = AR_UPSTREAM_TRUNCATED, .retry_after_ms = -1};
+        on_error(w, &cut, out);
+        return;
+    }
+    if (w->losses && w->losses->n > w->losses_at) {
+        struct ar_buf *b = &w->scratch;
+        struct ar_str text = ar_str_from(ar_str_n(w->losses->text, w->losses->n), w->losses_at);
+        while (text.n > 0 && (text.p[0] == ',' || text.p[0] == ' ')) {
+            text = ar_str_from(text, 1);
+        }
+        ar_buf_clear(b);
+        ar_buf_lit(b, "x-anyrouter-warnings ");
+        ar_buf_str(b, text);
+        out->how->comment(out, ar_buf_view(b));
+    }
+    struct ar_jw j = open_frame(out, AR_LIT("message_stop"));
+    close_frame(out, &j);
+    out->how->finish(out);
+}
+
+static enum ar_code write_whole(struct ar_writer *w, const struct ar_response *answer,
+                                struct ar_framer *out)
+{
+    struct ar_arena a;
+    struct ar_unfold u;
+    struct ar_event ev;
+    enum ar_code code = AR_OK;
+    ar_arena_init(&a, SIZE_MAX);
+    ar_unfold_init(&u, answer, &a);
+    while (code == AR_OK && ar_unfold_next(&u, &ev)) {
+        if (ev.kind != AR_EV_END) {
+            code = ar_anthropic_write(w, &ev, out);
+        }
+    }
+    ar_arena_done(&a);
+    return code;
+}
+
+enum ar_code ar_anthropic_write(struct ar_writer *w, const struct ar_event *ev,
+                                struct ar_framer *out)
+{
+    enum ar_code code = AR_OK;
+    if (w->failed || (w->stopped && ev->kind != AR_EV_END && ev->kind != AR_EV_ERROR)) {
+        return AR_OK;
+    }
+    switch (ev->kind) {
+    case AR_EV_DELTA:
+        code = on_delta(w, ev, out);
+        break;
+    case AR_EV_START:
+        on_start(w, ev->answer, out);
+        break;
+    case AR_EV_BLOCK_START:
+        code = on_block_start(w, ev, out);
+        break;
+    case AR_EV_BLOCK_END:
+        on_block_end(w, ev, out);
+        break;
+    case AR_EV_USAGE:
+        ar_usage_merge(&w->usage, ev->usage);
+        break;
+    case AR_EV_STOP:
+        on_stop(w, ev, out);
+        break;
+    case AR_EV_PING:
+        ar_anthropic_write_ping(w, out);
+        break;
+    case AR_EV_WHOLE:
+        code = write_whole(w, ev->answer, out);
+        break;
+    case AR_EV_ERROR:
+        on_error(w, ev->fault, out);
+        break;
+    case AR_EV_END:
+        on_end(w, out);
+        break;
+    case AR_EV_RAW:
+        break;
+    }
+    if (code == AR_OK && (w->a.overflowed || ar_buf_finish(out->out) != AR_OK)) {
+        code = AR_TOO_LARGE;
+    }
+    return code;
+}
