@@ -15,8 +15,6 @@ void ar_conn_set_waker(struct ar_conn *c, struct ar_waker *w)
     c->owner = w;
 }
 
-/* --- the request's body --- */
-
 static void say_continue(struct ar_conn *c)
 {
     c->continue_due = false;
@@ -53,8 +51,6 @@ void ar_conn_eat(struct ar_conn *c, size_t n)
 {
     ar_body_eat(&c->body, c->stream, n);
 }
-
-/* --- the answer's head --- */
 
 struct reason {
     int status;
@@ -178,8 +174,6 @@ void ar_conn_open(struct ar_conn *c, int status, const struct ar_header *h, unsi
     AR_ASSERT(!b->overflowed);
     ar_conn_put(c, ar_buf_view(b));
 }
-
-/* --- the answer's body --- */
 
 static void note_blocked(struct ar_conn *c, bool blocked)
 {

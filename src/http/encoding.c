@@ -15,6 +15,7 @@ enum { ZSTD_WINDOW_LOG_MAX = 23 };
 struct ar_decoder {
     enum ar_encoding encoding;
     bool inited, in_member, any;
+    bool more; /* the output was full: there may be more without input */
     unsigned char first; /* deflate: the byte that waits for its pair */
     bool has_first;
     z_stream z;
@@ -146,17 +147,20 @@ enum ar_poll ar_decoder_run(struct ar_decoder *d, struct ar_str in, size_t *ret_
     for (;;) {
         size_t used = 0, made = 0;
         struct ar_str rest = ar_str_from(in, total);
-        bool ok;
+        bool ok = true;
+        if (rest.n == 0 && !(d->in_member && d->more)) {
+            *ret_used = total;
+            return AR_PENDING;
+        }
         if (d->encoding == AR_ENC_ZSTD) {
             ok = zstd_bytes(d, rest, &used, out, &made);
         } else if (!d->inited) {
-            ok = d->encoding == AR_ENC_DEFLATE && (rest.n == 0 || start_deflate(d, rest, &used));
-        } else if (rest.n == 0 && !d->in_member) {
-            ok = true;
+            ok = d->encoding == AR_ENC_DEFLATE && start_deflate(d, rest, &used);
         } else {
             ok = inflate_bytes(d, rest, &used, out, &made);
         }
         total += used;
+        d->more = made == out.n;
         *ret_used = total;
         if (made > 0) {
             *ret_n = made;
@@ -165,10 +169,7 @@ enum ar_poll ar_decoder_run(struct ar_decoder *d, struct ar_str in, size_t *ret_
         if (!ok) {
             return AR_FAILED;
         }
-        if (total == in.n) {
-            return AR_PENDING;
-        }
-        if (used == 0) {
+        if (used == 0 && rest.n > 0) {
             return AR_FAILED;
         }
     }

@@ -60,8 +60,6 @@ void ar_exchange_free_all(struct ar_pool *p)
     }
 }
 
-/* --- phases and their time --- */
-
 static int64_t after(int64_t from_ms, int64_t ms)
 {
     return ms > 0 ? from_ms + ms : AR_NEVER;
@@ -113,8 +111,6 @@ static void fail(struct ar_exchange *x, enum ar_code code, const char *note)
 {
     ar_fail(&x->err, code, "%s", note);
 }
-
-/* --- the request --- */
 
 static bool is_framing(struct ar_str name)
 {
@@ -234,8 +230,6 @@ static void send_request(struct ar_exchange *x)
     }
 }
 
-/* --- the connection --- */
-
 static void start_dial(struct ar_exchange *x)
 {
     const struct ar_origin *o = x->spec.origin;
@@ -304,8 +298,6 @@ static void lost(struct ar_exchange *x)
         fail(x, AR_UPSTREAM_ERROR, "the connection closed before an answer");
     }
 }
-
-/* --- the answer --- */
 
 /* The body is handed out decoded: the headers must not say otherwise. */
 static void strip_coding(struct ar_head *h)
@@ -420,8 +412,6 @@ static void fire(struct ar_timer *t)
     fail(x, AR_UPSTREAM_TIMEOUT, notes[x->facts.phase]);
     ar_wake(x->spec.waker);
 }
-
-/* --- what the owner calls --- */
 
 static struct ar_exchange *new_exchange(struct ar_pool *p)
 {

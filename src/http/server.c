@@ -180,8 +180,6 @@ void ar_server_free(struct ar_server *s)
     free(s);
 }
 
-/* --- time --- */
-
 static int64_t later(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -244,8 +242,6 @@ static void enter(struct ar_conn *c, enum ar_conn_state state)
     ar_conn_arm(c);
 }
 
-/* --- output of framing --- */
-
 bool ar_conn_push(struct ar_conn *c)
 {
     if (c->pending.n == 0) {
@@ -265,8 +261,6 @@ void ar_conn_put(struct ar_conn *c, struct ar_str bytes)
     size_t taken = ar_conn_push(c) ? ar_stream_write(c->stream, &bytes, 1) : 0;
     ar_buf_str(&c->pending, ar_str_from(bytes, taken));
 }
-
-/* --- the end of a request --- */
 
 /* Reads and drops. PENDING: wait. READY: enough was dropped. */
 static enum ar_poll drop_input(struct ar_conn *c)
@@ -371,8 +365,6 @@ void ar_conn_settle(struct ar_conn *c, bool clean)
         finish(c);
     }
 }
-
-/* --- heads --- */
 
 /* Answers a head at fault without any owner, then closes. */
 static void refuse(struct ar_conn *c, const struct ar_err *err, struct ar_str target, int status)
@@ -479,8 +471,6 @@ static void read_heads(struct ar_conn *c)
         }
     }
 }
-
-/* --- what drives --- */
 
 static void drive(struct ar_conn *c)
 {
