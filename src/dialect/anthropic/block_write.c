@@ -3,7 +3,7 @@
  * its vendor; media that cannot go is refused by name. Media by reference that the API cannot fetch
  * itself is refused here: whoever wants it inlined puts the data into the IR before. Owns nothing.
  */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/encode.h"
 
 #include "base/id.h"
 #include "ir/opaque.h"
@@ -77,9 +77,7 @@ bool ar_anthropic_has_output(const struct ar_anthropic_enc *e, const struct ar_b
     }
 }
 
-/* --- media
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- media --- */
 
 static void refuse(struct ar_anthropic_enc *e, const char *field, const char *why)
 {
@@ -256,9 +254,7 @@ static void put_document(struct ar_anthropic_enc *e, const struct ar_block *b)
     ar_jw_close(w, '}');
 }
 
-/* --- the rest
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- the rest --- */
 
 static void put_text(struct ar_anthropic_enc *e, const struct ar_block *b)
 {

@@ -7,9 +7,7 @@
 
 enum { MESSAGE_MAX = 2048 };
 
-/* --- writing
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static const struct {
     int status;
@@ -174,9 +172,7 @@ int ar_anthropic_encode_error(const struct ar_fault *f, struct ar_str request_id
     return status;
 }
 
-/* --- reading
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 /* Which status an error type stands for, when there is none: an error event, or an error object
  * with 200. */

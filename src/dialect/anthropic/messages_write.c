@@ -4,7 +4,7 @@
  * turns are merged unless signed thinking stands between. Nothing here depends on what comes later
  * in the history, so a longer history has the same beginning, byte for byte (P-014); only the last
  * assistant message is treated as a beginning to be continued. Owns nothing. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/encode.h"
 
 struct run {
     struct ar_anthropic_enc *e;
@@ -51,9 +51,7 @@ static void put_plain(struct ar_anthropic_enc *e, struct ar_str esc)
     ar_anthropic_put_block(e, &b);
 }
 
-/* --- system turns
- * --------------------------------------------------------------------------------------------------
- */
+/* --- system turns --- */
 
 static bool has_text(const struct ar_anthropic_enc *e, const struct ar_turn *t)
 {
@@ -97,9 +95,7 @@ static void put_reminder(struct run *s, const struct ar_turn *t)
     }
 }
 
-/* --- user runs
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- user runs --- */
 
 static void put_user_blocks(struct run *s, const struct ar_turn *t, bool results)
 {
@@ -173,9 +169,7 @@ static const struct ar_turn *put_user_run(struct run *s, const struct ar_turn *f
     return end;
 }
 
-/* --- assistant turns
- * ------------------------------------------------------------------------------------------------
- */
+/* --- assistant turns --- */
 
 /* esc without white space at its end, escaped white space included. */
 static struct ar_str strip_end(struct ar_str s)

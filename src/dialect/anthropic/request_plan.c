@@ -4,7 +4,7 @@
  * forced tool, a thinking budget must stay under the limit. Writes thinking and output_config too,
  * after the messages, because only they tell which thinking blocks had to stay behind. Owns
  * nothing. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/encode.h"
 
 enum { DEFAULT_MAX_TOKENS = 32000, BUDGET_MIN = 1024, BUDGET_OF_ADAPTIVE = 8192 };
 
@@ -21,8 +21,7 @@ static void warn_effort(struct ar_anthropic_enc *e, enum ar_loss what, const cha
     ar_anthropic_lose(e, AR_FATE_WARN, what, "reasoning_effort", "thinking", why);
 }
 
-/* --- the token limit
- * -------------------------------------------------------------------------------------------- */
+/* --- the token limit --- */
 
 static void plan_limit(struct ar_anthropic_enc *e)
 {
@@ -37,9 +36,7 @@ static void plan_limit(struct ar_anthropic_enc *e)
     }
 }
 
-/* --- reasoning
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- reasoning --- */
 
 static void plan_off(struct ar_anthropic_enc *e)
 {
@@ -182,9 +179,7 @@ static bool is_thinking(const struct ar_anthropic_enc *e)
            (e->think == AR_REASON_UNSET && AR_CAN(e, THINK_DEFAULT_ON));
 }
 
-/* --- tool choice
- * -------------------------------------------------------------------------------------------------
- */
+/* --- tool choice --- */
 
 static bool is_listed(const struct ar_request *r, struct ar_str name)
 {
@@ -251,9 +246,7 @@ static void plan_choice(struct ar_anthropic_enc *e)
     }
 }
 
-/* --- output format
- * -----------------------------------------------------------------------------------------------
- */
+/* --- output format --- */
 
 static bool has_citations(const struct ar_request *r)
 {
@@ -302,9 +295,7 @@ void ar_anthropic_plan(struct ar_anthropic_enc *e)
     plan_format(e);
 }
 
-/* --- writing
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 /* Members of our own fields that only this dialect knows: ext "thinking.block_binding" and the
  * like. */

@@ -3,7 +3,7 @@
  * depends on nothing, so the same history gives the same bytes (PROTOCOLS 0.2). A request that came
  * in this dialect goes back as it was, but for what the target cannot take. Headers: the API
  * version, and betas (the client's own only where it spoke this dialect). Owns nothing. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/encode.h"
 
 #include "base/hash.h"
 
@@ -37,9 +37,7 @@ static void plan_cache(struct ar_anthropic_enc *e)
     e->cache_skip = n > AR_ANTHROPIC_CACHE_MAX ? n - AR_ANTHROPIC_CACHE_MAX : 0;
 }
 
-/* --- system
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- system --- */
 
 static void put_line(struct ar_anthropic_enc *e, struct ar_str esc)
 {
@@ -96,9 +94,7 @@ static void put_system(struct ar_anthropic_enc *e)
     ar_jw_close(w, ']');
 }
 
-/* --- settings
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- settings --- */
 
 static void drop(struct ar_anthropic_enc *e, bool is_set, const char *field)
 {
@@ -286,9 +282,7 @@ static void put_settings(struct ar_anthropic_enc *e)
     }
 }
 
-/* --- headers
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- headers --- */
 
 static void put_headers(struct ar_anthropic_enc *e)
 {

@@ -110,9 +110,7 @@ enum ar_code ar_anthropic_observe(struct ar_str body, struct ar_arena *a, struct
     return AR_OK;
 }
 
-/* --- writing
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 bool ar_anthropic_is_withheld(const struct ar_request *r)
 {

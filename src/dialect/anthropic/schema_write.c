@@ -2,7 +2,7 @@
  * additionalProperties false, and the keywords that are not supported moved into the description,
  * where the model still reads them. Everything else goes over verbatim and in order. Owns nothing:
  * the result is on the arena. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/encode.h"
 
 /* Numeric limits that strict output refuses. minItems 0 and 1 are fine. */
 static const struct ar_str limits[] = {

@@ -96,9 +96,7 @@ static void start(struct ar_reader *r)
     }
 }
 
-/* --- blocks
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- blocks --- */
 
 static struct open_block *find(struct ar_reader *r, int64_t index)
 {
@@ -290,9 +288,7 @@ static void on_delta(struct ar_reader *r, struct ar_jval root)
     }
 }
 
-/* --- the message
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the message --- */
 
 static void on_usage(struct ar_reader *r, struct ar_jval v)
 {

@@ -14,21 +14,12 @@
 
 enum { WAITING_MAX = 16 << 20 }; /* bytes of all waiting blocks of an answer */
 
-/* Where the JSON text of a call stands. The input is escaped once more: it is a piece of a JSON
- * string. */
-struct scanner {
-    unsigned depth;
-    uint8_t hex_left;
-    bool escaped, in_string, inner_escape, seen, complete;
-    uint16_t hex;
-};
-
 struct out_block {
     struct out_block *next;
     unsigned b, index;
     enum ar_block_kind kind;
     bool ended, is_signed, has_json, freeform;
-    struct scanner json;
+    struct ar_anthropic_scan json;
     const struct ar_opaque *sig; /* arena; shown at the end */
     struct ar_buf waiting;       /* frames, while another block is open */
     unsigned waiting_frames;
@@ -81,9 +72,7 @@ void ar_anthropic_writer_done(struct ar_writer *w)
     ar_arena_done(&w->a);
 }
 
-/* --- frames
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- frames --- */
 
 static void delta_frame(struct ar_framer *f, struct ar_str prefix, struct ar_str text,
                         struct ar_str suffix)
@@ -134,76 +123,7 @@ void ar_anthropic_write_ping(struct ar_writer *w, struct ar_framer *out)
     close_frame(out, &j);
 }
 
-/* --- the JSON of a call
- * ------------------------------------------------------------------------------------------ */
-
-/* One character of the JSON text itself. */
-static void feed(struct scanner *s, unsigned c)
-{
-    if (s->in_string) {
-        if (s->inner_escape) {
-            s->inner_escape = false;
-        } else if (c == '\\') {
-            s->inner_escape = true;
-        } else if (c == '"') {
-            s->in_string = false;
-            s->complete = s->depth == 0;
-        }
-        return;
-    }
-    switch (c) {
-    case '"':
-        s->in_string = s->seen = true;
-        return;
-    case '{':
-    case '[':
-        s->depth++;
-        s->seen = true;
-        return;
-    case '}':
-    case ']':
-        s->depth -= s->depth > 0;
-        s->complete = s->depth == 0;
-        return;
-    default:
-        return;
-    }
-}
-
-static unsigned hex_of(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : ((unsigned)c | 0x20U) - 'a' + 10U;
-}
-
-static void scan(struct scanner *s, struct ar_str esc)
-{
-    for (size_t i = 0; i < esc.n; i++) {
-        char c = esc.p[i];
-        if (s->hex_left > 0) {
-            s->hex = (uint16_t)(s->hex << 4 | (hex_of(c) & 15U));
-            s->hex_left--;
-            if (s->hex_left == 0) {
-                feed(s, s->hex);
-            }
-        } else if (s->escaped) {
-            s->escaped = false;
-            if (c == 'u') {
-                s->hex_left = 4;
-                s->hex = 0;
-            } else {
-                feed(s, c == '"' || c == '\\' || c == '/' ? (unsigned)c : ' ');
-            }
-        } else if (c == '\\') {
-            s->escaped = true;
-        } else {
-            feed(s, (unsigned char)c);
-        }
-    }
-}
-
-/* --- blocks
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- blocks --- */
 
 /* A framer for the block's frames: the wire when it is live, its own buffer when it waits. */
 static struct ar_framer framer_of(struct ar_writer *w, struct out_block *o, struct ar_framer *out)
@@ -478,7 +398,7 @@ static void put_json(struct ar_writer *w, struct out_block *o, const struct ar_e
     } else if (text.n == 0) {
         return;
     } else {
-        scan(&o->json, text);
+        ar_anthropic_scan_put(&o->json, text);
     }
     o->has_json = true;
     delta_frame(f, prefix, text, AR_LIT("\"}}"));
@@ -568,9 +488,7 @@ static void on_block_end(struct ar_writer *w, const struct ar_event *ev, struct 
     advance(w, out);
 }
 
-/* --- the message
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the message --- */
 
 static void on_start(struct ar_writer *w, const struct ar_response *answer, struct ar_framer *out)
 {

@@ -2,7 +2,7 @@
  * undo list takes back, freeform tools become functions with one string, foreign server tools
  * become Anthropic's where there is one. A history that holds calls but no tools gets definitions
  * made up, because the API demands them (P-068). Owns nothing. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/encode.h"
 
 #define FREEFORM_SCHEMA                                                                            \
     "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
@@ -163,8 +163,7 @@ static void put_tool(struct ar_anthropic_enc *e, const struct ar_tool *t)
     }
 }
 
-/* --- tools that the history needs
- * --------------------------------------------------------------------------------- */
+/* --- tools that the history needs --- */
 
 static bool is_first_use(const struct ar_request *r, const struct ar_block *b)
 {
@@ -223,9 +222,7 @@ static void put_json_tool(struct ar_anthropic_enc *e)
     ar_anthropic_add_undo(e, AR_UNDO_JSON_TEXT, AR_LIT("json_response"), AR_LIT("json_response"));
 }
 
-/* --- tool_choice
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- tool_choice --- */
 
 static void put_choice(struct ar_anthropic_enc *e, bool any)
 {
