@@ -5,10 +5,9 @@
  * connections and recycles them, and owns the caches of heads; an idle connection holds no buffer.
  *
  * Deadlines are computed from the state when the timer fires, so a request in the ordinary case
- * never moves the timer. A connection is closed with what was written delivered (shut), or reset,
- * and lingers only when the peer may still be sending: a close with unread bytes makes a reset,
- * which may overtake the answer. on_request is the last thing done with a connection in a turn: the
- * callee may have ended it. */
+ * never moves the timer. A connection is closed with what was written delivered (a stream that was
+ * shut lingers by itself, so no reset overtakes the answer), or reset. on_request is the last thing
+ * done with a connection in a turn: the callee may have ended it. */
 #include "http/server.h"
 
 #include "base/clock.h"
@@ -108,11 +107,21 @@ static void close_conn(struct ar_conn *c)
     }
 }
 
-/* A stream with a byte unsent is reset by its close (io/stream.h). */
+/* What was written reaches the client, even when it is still sending. */
+static void shut_conn(struct ar_conn *c)
+{
+    ar_stream_shut(c->stream);
+    close_conn(c);
+}
+
+/* A stream with a byte unsent is reset by its close (io/stream.h); a full one may take a byte to
+ * the kernel. */
 static void reset_conn(struct ar_conn *c)
 {
     struct ar_str byte = AR_LIT("\n");
-    ar_stream_write(c->stream, &byte, 1);
+    for (int i = 0; i < 2 && ar_stream_is_flushed(c->stream); i++) {
+        ar_stream_write(c->stream, &byte, 1);
+    }
     close_conn(c);
 }
 
@@ -156,8 +165,7 @@ void ar_server_drain(struct ar_server *s)
         next = n->next;
         struct ar_str ignored;
         if (c->state == AR_CONN_IDLE && ar_stream_peek(c->stream, &ignored, NULL) != AR_READY) {
-            ar_stream_shut(c->stream);
-            close_conn(c);
+            shut_conn(c);
         }
     }
 }
@@ -218,7 +226,6 @@ static int64_t deadline(const struct ar_conn *c)
     case AR_CONN_FINISH:
         return send_deadline(c);
     case AR_CONN_DRAIN:
-    case AR_CONN_LINGER:
         return c->since_ms + DROP_MS;
     case AR_CONN_ABORT:
         return c->since_ms + (ar_stream_is_flushed(c->stream) ? ABORT_GRACE_MS : ABORT_WAIT_MS);
@@ -262,18 +269,7 @@ void ar_conn_put(struct ar_conn *c, struct ar_str bytes)
     ar_buf_str(&c->pending, ar_str_from(bytes, taken));
 }
 
-/* Reads and drops. PENDING: wait. READY: enough was dropped. */
-static enum ar_poll drop_input(struct ar_conn *c)
-{
-    struct ar_str in;
-    enum ar_poll poll;
-    while ((poll = ar_stream_peek(c->stream, &in, NULL)) == AR_READY && c->dropped < DROP_MAX) {
-        c->dropped += in.n;
-        ar_stream_eat(c->stream, in.n);
-    }
-    return poll;
-}
-
+/* Reads the body and drops it. READY: it is too much. */
 static enum ar_poll drop_body(struct ar_conn *c)
 {
     struct ar_str in;
@@ -284,17 +280,6 @@ static enum ar_poll drop_body(struct ar_conn *c)
         ar_body_eat(&c->body, c->stream, in.n);
     }
     return poll;
-}
-
-static void linger(struct ar_conn *c)
-{
-    ar_stream_shut(c->stream);
-    c->dropped = 0;
-    if (drop_input(c) == AR_PENDING) {
-        enter(c, AR_CONN_LINGER);
-    } else {
-        close_conn(c);
-    }
 }
 
 /* The answer is out and the request read: the next one, or the end. */
@@ -308,11 +293,8 @@ static void go_on(struct ar_conn *c)
         if (ar_stream_peek(c->stream, &in, NULL) != AR_PENDING) {
             ar_loop_queue(c->server->loop, &c->job);
         }
-    } else if (ar_stream_peek(c->stream, &in, NULL) == AR_READY) {
-        linger(c);
     } else {
-        ar_stream_shut(c->stream);
-        close_conn(c);
+        shut_conn(c);
     }
 }
 
@@ -328,7 +310,7 @@ static void drain_body(struct ar_conn *c)
         }
         break;
     default:
-        linger(c);
+        shut_conn(c);
     }
 }
 
@@ -339,7 +321,7 @@ static void finish(struct ar_conn *c)
     } else if (c->keep) {
         drain_body(c);
     } else {
-        linger(c);
+        shut_conn(c);
     }
 }
 
@@ -495,16 +477,11 @@ static void drive(struct ar_conn *c)
     case AR_CONN_DRAIN:
         drain_body(c);
         break;
-    case AR_CONN_LINGER:
-        if (drop_input(c) != AR_PENDING) {
-            close_conn(c);
-        }
-        break;
     case AR_CONN_ABORT:
         if (ar_stream_is_dead(c->stream)) {
             reset_conn(c);
-        } else {
-            ar_conn_arm(c);
+        } else if (ar_stream_is_flushed(c->stream)) {
+            enter(c, AR_CONN_ABORT);
         }
         break;
     }
@@ -540,11 +517,8 @@ static void expire(struct ar_conn *c, int64_t now)
         ar_wake(c->owner);
         break;
     case AR_CONN_IDLE:
-        ar_stream_shut(c->stream);
-        close_conn(c);
-        break;
-    case AR_CONN_LINGER:
-        close_conn(c);
+    case AR_CONN_DRAIN:
+        shut_conn(c);
         break;
     default:
         reset_conn(c);
