@@ -16,7 +16,8 @@ enum ar_dialect_id {
     AR_DIALECT_COUNT
 };
 
-enum ar_op { AR_OP_GENERATE, AR_OP_COUNT };
+/* PASS: any other endpoint, relayed and never read. */
+enum ar_op { AR_OP_GENERATE, AR_OP_COUNT, AR_OP_PASS };
 
 /* Time and seed of minted ids. */
 struct ar_stamp {

@@ -90,6 +90,9 @@ static unsigned put_headers(struct http_call *c, const struct ar_encoded *e)
     for (unsigned i = 0; i < e->header_count; i++) {
         c->headers[n++] = (struct ar_header){e->headers[i].name, e->headers[i].value};
     }
+    if (s->op == AR_OP_PASS) {
+        return n;
+    }
     if (!ar_header_lit(c->headers, n, "content-type").p) {
         c->headers[n++] = (struct ar_header){AR_LIT("content-type"), AR_LIT("application/json")};
     }
@@ -109,7 +112,9 @@ static void encode(struct http_call *c)
     if (s->native) {
         struct ar_edit edits[AR_EDITS_MAX];
         struct ar_edit_wish wish = {s->target.model, s->keep_wishes, s->ask_usage, s->force_whole};
-        unsigned n = ar_native_edits(s->body, s->outline, &wish, &c->arena, edits);
+        wish.keep_wishes |= s->op == AR_OP_PASS;
+        bool edits_model = s->op != AR_OP_PASS || s->outline->model_at.n > 0;
+        unsigned n = edits_model ? ar_native_edits(s->body, s->outline, &wish, &c->arena, edits) : 0;
         parts = ar_edits_apply(s->body, edits, n, c->parts);
     } else {
         enum ar_code code = s->dialect->encode_request(s->request, s->op, &s->target, &c->arena, &s->losses, &e);
@@ -127,7 +132,7 @@ static void encode(struct http_call *c)
     }
     c->exchange_spec = (struct ar_exchange_spec){
         .origin = &s->origin,
-        .method = AR_LIT("POST"),
+        .method = s->method,
         .target = s->path,
         .headers = c->headers,
         .header_count = put_headers(c, &e),
@@ -183,8 +188,12 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
         break;
     }
     bool sse = ar_str_find_nocase(c->head.content_type, AR_LIT("text/event-stream")) < c->head.content_type.n;
-    if (c->head.status >= 300) {
+    if (c->head.status >= 300 && (c->spec->op != AR_OP_PASS || c->head.status >= 400)) {
         c->state = CALL_ERROR_BODY;
+    } else if (c->spec->op == AR_OP_PASS) {
+        c->spec->relays_stream = sse;
+        c->state = CALL_PASS;
+        ar_timer_clear(c->spec->loop, &c->timer);
     } else if (sse) {
         struct ar_read_how how = read_how(c);
         how.relay = how.relay && c->spec->client_stream;
@@ -361,6 +370,32 @@ static bool take_whole(struct http_call *c, struct ar_event *ret)
     }
 }
 
+/* Any other endpoint: bytes as they come, never read. */
+static bool take_pass(struct http_call *c, struct ar_event *ret)
+{
+    struct ar_err err = {0};
+    struct ar_str piece;
+    if (c->eat > 0) {
+        ar_exchange_eat(c->exchange, c->eat);
+        c->eat = 0;
+    }
+    switch (ar_exchange_peek(c->exchange, &piece, &err)) {
+    case AR_READY:
+        c->eat = piece.n;
+        *ret = (struct ar_event){.kind = AR_EV_RAW, .raw = piece};
+        return true;
+    case AR_PENDING:
+        return false;
+    case AR_ENDED:
+        c->state = CALL_OVER;
+        *ret = (struct ar_event){.kind = AR_EV_END, .raw = AR_LIT("")};
+        return true;
+    case AR_FAILED:
+        break;
+    }
+    return fail_code(c, err.code ? err.code : AR_UPSTREAM_TRUNCATED, err.note, ret);
+}
+
 /* The next event that the reader (and the filter behind it) has ready. */
 static bool read_event(struct http_call *c, struct ar_event *ret)
 {
@@ -494,6 +529,8 @@ static bool step(struct http_call *c, struct ar_event *ret)
         return take_whole(c, ret);
     case CALL_STREAM:
         return take_stream(c, ret);
+    case CALL_PASS:
+        return take_pass(c, ret);
     case CALL_UNFOLD:
         c->state = ar_unfold_next(&c->unfold, ret) ? CALL_UNFOLD : CALL_OVER;
         return c->state == CALL_UNFOLD;

@@ -11,6 +11,7 @@ enum call_state {
     CALL_ERROR_BODY, /* status >= 300: its body is gathered */
     CALL_WHOLE,      /* a JSON body */
     CALL_STREAM,     /* an event stream */
+    CALL_PASS,       /* relayed unread */
     CALL_UNFOLD,     /* a whole answer given as events */
     CALL_QUEUE,      /* the last events are queued */
     CALL_OVER        /* END or ERROR was given */

@@ -39,13 +39,14 @@ struct ar_call_spec {
     const struct ar_dialect *dialect; /* of the upstream */
     struct ar_target target;
     struct ar_origin origin;
-    struct ar_str path; /* request target */
+    struct ar_str method, path; /* path: request target */
     struct ar_str auth_header, auth_value; /* n 0: none */
     struct ar_str secret;                  /* to be masked in what comes back; n 0: none */
     enum ar_op op;
     bool native;                      /* body goes by edits, events carry raw */
     bool upstream_stream, client_stream;
     bool swallow_usage, keep_wishes, ask_usage, force_whole;
+    bool relays_stream; /* out, PASS: the answer is an event stream, to be relayed at once */
     struct ar_str body;               /* native: the client's */
     const struct ar_outline *outline; /* native */
     const struct ar_request *request; /* else; sealed */

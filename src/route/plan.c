@@ -207,6 +207,10 @@ static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const st
         *ret_needs_key = true;
         return;
     }
+    if (ask->callers_only && !callers) {
+        *ret_needs_key = true;
+        return;
+    }
     for (unsigned i = 0; callers && i < p->entry_count; i++) {
         if (p->entries[i].callers && p->entries[i].u != u) {
             callers = false; /* the caller's secret goes to one upstream only */
@@ -288,7 +292,10 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
     for (unsigned i = 0; i < all->n && n < ENTRIES_MAX; i++) {
         const struct ar_upstream *u = &all->v[i];
         bool pinned = ask->pin.n == 0 || ar_str_is(ask->pin, u->name);
-        if (pinned && ar_upstream_serves(u, model, &sent) && is_wished(w, u)) {
+        bool serves = ask->any_model ? !(u->provider->flags & AR_PLACE_GENERATOR) && (!ask->client || ar_upstream_speaks(u, ask->client))
+                                     : ar_upstream_serves(u, model, &sent);
+        sent = ask->any_model ? model : sent;
+        if (pinned && serves && is_wished(w, u)) {
             v[n++] = (struct ranked){u, sent, 0};
         }
     }

@@ -1,0 +1,143 @@
+/* A request's story. Each step does one thing and returns MORE (f->step was set), WAIT (f->waits and f->wait_until_ms were set) or
+ * DONE (only finish says it, so settle and record are on every way out). Only the driver calls steps. Worker's thread. */
+#ifndef AR_FLOW_FLOW_H
+#define AR_FLOW_FLOW_H
+
+#include "flow/worker.h"
+#include "trace/record.h"
+
+enum ar_next { AR_MORE, AR_WAIT, AR_DONE };
+enum ar_waits { AR_W_CLIENT = 1, AR_W_CALL = 2, AR_W_CLOCK = 4 };
+struct ar_flow;
+typedef enum ar_next ar_step_fn(struct ar_flow *f);
+struct ar_step {
+    const char *name, *doc;
+    unsigned may_wait;
+    ar_step_fn *run;
+};
+#define AR_STEPS(X)                                                                                                                \
+    X(identify, "path -> dialect and operation, or a local endpoint", 0)                                                           \
+    X(authenticate, "secret -> who; open gateways guard against web pages", 0)                                                     \
+    X(read_body, "client -> memory, capped", AR_W_CLIENT)                                                                          \
+    X(outline, "model, stream, wishes in one scan", 0)                                                                             \
+    X(plan, "rank candidates", 0)                                                                                                  \
+    X(pick, "next candidate, or the verdict", 0)                                                                                   \
+    X(decode, "body -> IR; once, when a candidate is not native", 0)                                                               \
+    X(launch, "start the attempt", 0)                                                                                              \
+    X(race, "pull the attempt until it commits; keep-alives, deadlines", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                     \
+    X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                 \
+    X(local, "an endpoint of our own", 0)                                                                                          \
+    X(refuse, "fault -> HTTP error, or error event once opened", 0)                                                                \
+    X(settle, "close the attempt, report, count", 0)                                                                               \
+    X(record, "the facts are kept before the last byte leaves", 0)                                                                 \
+    X(finish, "last bytes, end the connection's turn, drop the snapshot", AR_W_CLIENT | AR_W_CLOCK)
+#define X(name, doc, waits)                                                                                                        \
+    ar_step_fn ar_run_##name;                                                                                                      \
+    extern const struct ar_step ar_step_##name;
+AR_STEPS(X)
+#undef X
+extern const struct ar_step *const ar_steps[]; /* all; NULL ends */
+
+/* An answer on its way: raw bytes as they are; else through writer (stream) or fold (whole), into out, which nobody has seen until
+ * the flow hands it to the client: an attempt that fails before the commit is thrown away with its sink. */
+struct ar_sink {
+    struct ar_buf out;
+    struct ar_framer framer;
+    struct ar_writer *writer;
+    struct ar_fold *fold;
+    struct ar_losses losses; /* of the answer's translation */
+    size_t given;            /* bytes of out that the client's connection has taken */
+};
+
+/* One attempt and its answer. */
+struct ar_seat {
+    struct ar_call *call; /* NULL: empty */
+    struct ar_call_spec spec;
+    const struct ar_candidate *cand;
+    struct ar_sink sink;
+    struct ar_usage usage;
+    struct ar_attempt_record *rec;
+    bool native, saw_end;
+    bool counts_here; /* nobody there counts tokens: we estimate, there is no call */
+};
+
+/* HELD: no byte is out. OPENED: status and keep-alives are out, no content: errors must be events, fail-over is free. COMMITTED:
+ * content is out: no fail-over. Only rises. */
+enum ar_commit { AR_HELD, AR_OPENED, AR_COMMITTED };
+
+enum { AR_RELAY_HEADERS_MAX = 48 };
+struct ar_flow {
+    struct ar_waker waker; /* the only one: connection and call wake it */
+    struct ar_job job;
+    struct ar_timer timer;
+    struct ar_node node; /* in worker->flows */
+    const struct ar_step *step;
+    const char *doing;
+    unsigned waits;
+    int64_t wait_until_ms, ping_at_ms, hold_until_ms;
+    struct ar_worker *worker;
+    const struct ar_snapshot *snapshot;
+    struct ar_arena arena;
+    struct ar_conn *conn; /* owns until finish */
+    const struct ar_request_head *head;
+    struct ar_str path; /* normalised: no prefix, one /v1 */
+    const struct ar_endpoint *endpoint;
+    const struct ar_dialect *dialect; /* of errors, at least */
+    enum ar_op op;
+    enum ar_commit commit;
+    struct ar_str secret;  /* the caller's, as sent; n 0: none */
+    struct ar_str pin, origin; /* pin: X-AnyRouter-Provider; origin: allowed by cors.origins, to be echoed */
+    bool strict, wants_stream;
+    struct ar_buf body;
+    struct ar_outline outlined;
+    struct ar_request *request; /* NULL until decoded */
+    struct ar_losses seal_losses; /* of pairing calls with results */
+    struct ar_losses left_losses; /* of the attempt that was left last */
+    struct ar_plan *plan;
+    struct ar_seat seat;
+    struct ar_header travel[AR_RELAY_HEADERS_MAX]; /* the client's headers that may go to an upstream */
+    unsigned travel_count;
+    struct ar_fault left;  /* why the seat was left; pick hands it to the plan and clears it */
+    struct ar_fault fault; /* why the request failed; code AR_OK: it did not */
+    bool as_is;            /* the fault is the upstream's answer, status and text */
+    bool cut;              /* the answer may not look complete */
+    bool gone;
+    bool settled;
+    uint8_t id[16];
+    struct ar_record record;
+    struct ar_flow *next_spare;
+};
+
+/* Sets fault and step refuse. note: for the message; copied. */
+enum ar_next ar_flow_fail(struct ar_flow *f, enum ar_code code, const char *note);
+/* Goes on with a step. */
+static inline enum ar_next ar_flow_to(struct ar_flow *f, const struct ar_step *s)
+{
+    f->step = s;
+    return AR_MORE;
+}
+/* Waits for things until a time (AR_NEVER: no deadline of its own). */
+static inline enum ar_next ar_flow_wait(struct ar_flow *f, unsigned waits, int64_t until_ms)
+{
+    f->waits = waits;
+    f->wait_until_ms = until_ms;
+    return AR_WAIT;
+}
+
+/* headers.c */
+/* Client headers that may travel to an upstream; native: all but the closed list, else none. */
+void ar_flow_travel(struct ar_flow *f, bool native);
+/* Headers of our answer into v (room for 32). Returns how many. */
+unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct ar_header *v);
+struct ar_str ar_flow_secret(const struct ar_request_head *h, struct ar_arena *a);
+/* Open gateways: origin and host rules (INTERFACE 2.6). AR_OK or AR_ORIGIN_DENIED. */
+enum ar_code ar_flow_guard(struct ar_flow *f, struct ar_err *err) AR_MUST;
+
+/* sink.c */
+void ar_sink_open(struct ar_flow *f);
+enum ar_code ar_sink_put(struct ar_flow *f, const struct ar_event *ev) AR_MUST;
+void ar_sink_close(struct ar_flow *f);
+/* Tokens when the upstream says none: from bytes, marked as estimated. */
+void ar_flow_estimate(struct ar_flow *f);
+
+#endif

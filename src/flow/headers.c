@@ -1,0 +1,227 @@
+/*
+ * Headers: who the caller says he is, which of his headers may travel to an upstream, which go on our answer, and what an open
+ * gateway refuses so that no web page can spend the operator's money. Lists are tables. Owns nothing.
+ */
+#include "flow/flow.h"
+
+#include "base/id.h"
+#include "http/url.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+/* Never forwarded, whatever the path: credentials, framing, our own, and what tells about the caller's network. */
+static const struct ar_str KEPT_HERE[] = {
+    AR_LIT_INIT("authorization"),   AR_LIT_INIT("x-api-key"),       AR_LIT_INIT("x-goog-api-key"),  AR_LIT_INIT("api-key"),
+    AR_LIT_INIT("host"),            AR_LIT_INIT("content-length"),  AR_LIT_INIT("content-encoding"), AR_LIT_INIT("accept-encoding"),
+    AR_LIT_INIT("expect"),          AR_LIT_INIT("cookie"),          AR_LIT_INIT("origin"),          AR_LIT_INIT("referer"),
+    AR_LIT_INIT("forwarded"),       AR_LIT_INIT("x-forwarded-for"), AR_LIT_INIT("x-forwarded-proto"), AR_LIT_INIT("x-forwarded-host"),
+    AR_LIT_INIT("x-real-ip"),       AR_LIT_INIT("via"),
+};
+static const struct ar_str KEPT_PREFIXES[] = {AR_LIT_INIT("x-anyrouter-"), AR_LIT_INIT("sec-"), AR_LIT_INIT("proxy-"),
+                                              AR_LIT_INIT("access-control-"), AR_LIT_INIT("cf-")};
+
+/* Of a native answer: what clients of that vendor read. */
+static const struct ar_str RELAYED[] = {
+    AR_LIT_INIT("request-id"),     AR_LIT_INIT("x-request-id"),  AR_LIT_INIT("openai-processing-ms"), AR_LIT_INIT("openai-version"),
+    AR_LIT_INIT("openai-model"),   AR_LIT_INIT("content-disposition"), AR_LIT_INIT("x-should-retry"), AR_LIT_INIT("location"),
+};
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static bool is_listed(struct ar_str name, const struct ar_str *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ar_str_is_nocase(name, list[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool may_travel(struct ar_str name, struct ar_str connection)
+{
+    for (size_t i = 0; i < COUNT(KEPT_PREFIXES); i++) {
+        if (ar_str_has_prefix_nocase(name, KEPT_PREFIXES[i])) {
+            return false;
+        }
+    }
+    return !is_listed(name, KEPT_HERE, COUNT(KEPT_HERE)) && !ar_header_is_hop(name, connection);
+}
+
+void ar_flow_travel(struct ar_flow *f, bool native)
+{
+    const struct ar_upstream *u = f->seat.cand->upstream;
+    unsigned n = 0;
+    struct ar_str connection = ar_header_lit(f->head->headers, f->head->header_count, "connection");
+    bool betas = (u->provider->quirks & AR_QUIRK(BETA_HEADERS)) != 0;
+    for (unsigned i = 0; native && i < f->head->header_count && n < AR_RELAY_HEADERS_MAX - 16; i++) {
+        struct ar_header h = f->head->headers[i];
+        bool ok = may_travel(h.name, connection) && (betas || !ar_str_is_nocase(h.name, AR_LIT("anthropic-beta")));
+        for (unsigned k = 0; ok && k < u->conf->header_count; k++) {
+            ok = !ar_str_is_nocase(h.name, u->conf->headers[k].name);
+        }
+        if (ok) {
+            f->travel[n++] = h;
+        }
+    }
+    for (unsigned k = 0; k < u->conf->header_count && n < AR_RELAY_HEADERS_MAX - 1; k++) {
+        f->travel[n++] = (struct ar_header){u->conf->headers[k].name, u->conf->headers[k].value};
+    }
+    if (!ar_header_lit(f->travel, n, "user-agent").p) {
+        f->travel[n++] = (struct ar_header){AR_LIT("user-agent"), AR_LIT("anyrouter")};
+    }
+    bool anthropic = native && f->dialect == &ar_dialect_anthropic;
+    if (anthropic && !ar_header_lit(f->travel, n, "anthropic-version").p && n < AR_RELAY_HEADERS_MAX) {
+        f->travel[n++] = (struct ar_header){AR_LIT("anthropic-version"), AR_LIT("2023-06-01")};
+    }
+    f->travel_count = n;
+}
+
+struct ar_str ar_flow_secret(const struct ar_request_head *h, struct ar_arena *a)
+{
+    static const struct ar_str HEADERS[] = {AR_LIT_INIT("x-api-key"), AR_LIT_INIT("authorization"), AR_LIT_INIT("x-goog-api-key"),
+                                            AR_LIT_INIT("api-key")};
+    for (size_t i = 0; i < COUNT(HEADERS); i++) {
+        struct ar_str v = ar_header_get(h->headers, h->header_count, HEADERS[i]);
+        if (i == 1 && v.p) {
+            v = ar_str_has_prefix_nocase(v, AR_LIT("bearer ")) ? ar_str_from(v, 7) : (struct ar_str){NULL, 0};
+        }
+        v = ar_str_trim(v);
+        if (v.n > 0) {
+            return v;
+        }
+    }
+    struct ar_str key = ar_query_get(h->query, AR_LIT("key"));
+    return key.n > 0 ? ar_percent_decode(key, a) : (struct ar_str){NULL, 0};
+}
+
+static void put(struct ar_header *v, unsigned *n, struct ar_str name, struct ar_str value)
+{
+    if (value.n > 0) {
+        v[(*n)++] = (struct ar_header){name, value};
+    }
+}
+
+/* A value that may stand in a header: printable ASCII. */
+static struct ar_str printable(struct ar_str s, size_t max)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < 0x20 || s.p[i] > 0x7e) {
+            return (struct ar_str){NULL, 0};
+        }
+    }
+    return ar_str_head(s, max);
+}
+
+static void put_relayed(struct ar_flow *f, struct ar_header *v, unsigned *n)
+{
+    struct ar_call_facts facts;
+    f->seat.call->ops->facts(f->seat.call, &facts);
+    bool has_id = false;
+    for (unsigned i = 0; i < facts.header_count && *n < 28; i++) {
+        if (is_listed(facts.headers[i].name, RELAYED, COUNT(RELAYED))) {
+            has_id |= ar_str_is_nocase(facts.headers[i].name, AR_LIT("request-id"));
+            put(v, n, facts.headers[i].name, facts.headers[i].value);
+        }
+    }
+    if (!has_id && f->dialect == &ar_dialect_anthropic) {
+        put(v, n, AR_LIT("request-id"), ar_str_of(f->record.request_id));
+    }
+}
+
+static void put_served(struct ar_flow *f, struct ar_header *v, unsigned *n)
+{
+    const struct ar_candidate *c = f->seat.cand;
+    put(v, n, AR_LIT("x-anyrouter-upstream"), printable(c->upstream->name, 64));
+    put(v, n, AR_LIT("x-anyrouter-model"), printable(c->model, 128));
+    put(v, n, AR_LIT("x-anyrouter-attempts"), ar_arena_fmt(&f->arena, "%u", c->attempt));
+    if (f->seat.spec.losses.n > 0) {
+        put(v, n, AR_LIT("x-anyrouter-warnings"), printable(ar_str_n(f->seat.spec.losses.text, f->seat.spec.losses.n), 1024));
+    }
+}
+
+unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct ar_header *v)
+{
+    unsigned n = 0;
+    put(v, &n, AR_LIT("content-type"), content_type);
+    put(v, &n, AR_LIT("x-anyrouter-request-id"), ar_str_of(f->record.request_id));
+    put(v, &n, AR_LIT("x-anyrouter-trace-id"), f->record.trace_id);
+    if (f->origin.n > 0) {
+        put(v, &n, AR_LIT("access-control-allow-origin"), f->origin);
+        put(v, &n, AR_LIT("vary"), AR_LIT("origin"));
+        put(v, &n, AR_LIT("access-control-expose-headers"), AR_LIT("*"));
+    }
+    if (f->record.attempt_count > 0) {
+        int64_t us = f->record.attempt[0].begun_us - f->record.begun_us;
+        put(v, &n, AR_LIT("x-anyrouter-overhead-us"), ar_arena_fmt(&f->arena, "%lld", (long long)us));
+    }
+    if (f->seat.call && f->fault.code == AR_OK) {
+        put_served(f, v, &n);
+    }
+    if (ar_str_has_prefix(content_type, AR_LIT("text/event-stream"))) {
+        put(v, &n, AR_LIT("cache-control"), AR_LIT("no-cache"));
+        put(v, &n, AR_LIT("x-accel-buffering"), AR_LIT("no"));
+    }
+    if (f->seat.call && f->seat.native) {
+        put_relayed(f, v, &n);
+    } else if (f->dialect == &ar_dialect_anthropic) {
+        put(v, &n, AR_LIT("request-id"), ar_str_of(f->record.request_id));
+    } else {
+        put(v, &n, AR_LIT("x-request-id"), ar_str_of(f->record.request_id));
+    }
+    return n;
+}
+
+/* Host header without its port. */
+static struct ar_str host_of(struct ar_str host)
+{
+    if (host.n > 0 && host.p[0] == '[') {
+        return ar_str_from(ar_str_head(host, ar_str_find_char(host, ']')), 1);
+    }
+    return ar_str_head(host, ar_str_find_char(host, ':'));
+}
+
+static bool is_address(struct ar_str s)
+{
+    char z[64];
+    unsigned char bytes[16];
+    if (s.n >= sizeof z) {
+        return false;
+    }
+    memcpy(z, s.p, s.n);
+    z[s.n] = '\0';
+    return inet_pton(AF_INET, z, bytes) == 1 || inet_pton(AF_INET6, z, bytes) == 1;
+}
+
+static bool is_in(const struct ar_strs *list, struct ar_str s)
+{
+    for (unsigned i = 0; i < list->n; i++) {
+        if (ar_str_is_nocase(s, list->v[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum ar_code ar_flow_guard(struct ar_flow *f, struct ar_err *err)
+{
+    const struct ar_config *c = f->snapshot->config;
+    struct ar_str origin = ar_header_lit(f->head->headers, f->head->header_count, "origin");
+    struct ar_str host = host_of(ar_header_lit(f->head->headers, f->head->header_count, "host"));
+    bool allowed = origin.n > 0 && (is_in(&c->cors_origins, origin) || is_in(&c->cors_origins, AR_LIT("*")));
+    bool has_keys = false;
+    f->origin = allowed ? origin : (struct ar_str){NULL, 0};
+    for (unsigned i = 0; i < f->snapshot->upstreams->n; i++) {
+        has_keys |= f->snapshot->upstreams->v[i].key_count > 0;
+    }
+    if (!has_keys || c->require_token) {
+        return AR_OK;
+    }
+    if (origin.n > 0 && !allowed && f->secret.n == 0) {
+        return ar_fail(err, AR_ORIGIN_DENIED, "web pages of this origin are not in cors.origins");
+    }
+    if (host.n > 0 && !is_address(host) && !ar_str_is_nocase(host, AR_LIT("localhost")) && !is_in(&c->host_names, host)) {
+        return ar_fail(err, AR_ORIGIN_DENIED, "the Host header is no address and not in host_names");
+    }
+    return AR_OK;
+}

@@ -1,0 +1,126 @@
+/*
+ * Sinks: where an attempt's events become bytes for the client. Three ways: relayed bytes as they are, a stream through the client
+ * dialect's writer, a whole answer through a fold. Everything lands in one private buffer, so that nothing has to be taken back.
+ */
+#include "flow/flow.h"
+
+#include "http/sse.h"
+
+static struct ar_write_how write_how(struct ar_flow *f)
+{
+    struct ar_write_how how = {.request = f->request, .model = f->outlined.model, .include_usage = f->outlined.include_usage};
+    how.stamp.now_unix = f->seat.spec.stamp.now_unix;
+    memcpy(how.stamp.seed, f->id, sizeof how.stamp.seed);
+    return how;
+}
+
+void ar_sink_open(struct ar_flow *f)
+{
+    struct ar_sink *s = &f->seat.sink;
+    memset(s, 0, offsetof(struct ar_sink, losses));
+    s->losses.strict = s->losses.refused = false;
+    s->losses.n = 0;
+    s->given = 0;
+    ar_buf_init(&s->out, (size_t)f->snapshot->config->limits_request_memory);
+    s->framer = (struct ar_framer){.how = &ar_framing_sse, .out = &s->out};
+}
+
+void ar_sink_close(struct ar_flow *f)
+{
+    struct ar_sink *s = &f->seat.sink;
+    if (s->writer) {
+        f->dialect->writer_done(s->writer);
+        s->writer = NULL;
+    }
+    ar_fold_free(s->fold);
+    s->fold = NULL;
+    ar_buf_done(&s->out);
+}
+
+void ar_flow_estimate(struct ar_flow *f)
+{
+    struct ar_call_facts facts;
+    struct ar_usage *u = &f->seat.usage;
+    if (f->op != AR_OP_GENERATE || ar_usage_is_known(u) || !f->seat.call) {
+        return;
+    }
+    f->seat.call->ops->facts(f->seat.call, &facts);
+    if (u->in_total < 0) {
+        u->in_total = (int64_t)(f->outlined.body_bytes / 4 + 1);
+    }
+    if (u->out_total < 0) { /* a relayed frame is mostly envelope: one token each is nearer than its bytes */
+        u->out_total = (int64_t)(f->seat.native ? facts.content_frames : facts.content_bytes / 4 + (facts.content_bytes > 0));
+    }
+    u->estimated = true;
+}
+
+/* The whole answer in the client's dialect. */
+static enum ar_code put_whole(struct ar_flow *f, const struct ar_response *r)
+{
+    struct ar_write_how how = write_how(f);
+    struct ar_response copy = *r;
+    if (!ar_usage_is_known(&copy.usage)) {
+        ar_flow_estimate(f);
+        copy.usage = f->seat.usage;
+    }
+    return f->dialect->encode_response(&copy, &how, &f->seat.spec.losses, &f->seat.sink.out);
+}
+
+static enum ar_code put_folded(struct ar_flow *f, const struct ar_event *ev)
+{
+    struct ar_sink *s = &f->seat.sink;
+    if (ev->kind == AR_EV_PING || ev->kind == AR_EV_RAW) {
+        return AR_OK;
+    }
+    if (!s->fold) {
+        s->fold = ar_fold_new((size_t)f->snapshot->config->limits_request_memory);
+    }
+    enum ar_code code = ar_fold_put(s->fold, ev);
+    if (code == AR_OK && ev->kind == AR_EV_END) {
+        struct ar_response *r;
+        code = ar_fold_finish(s->fold, &f->arena, &r);
+        return code == AR_OK ? put_whole(f, r) : code;
+    }
+    return code;
+}
+
+static enum ar_code put_written(struct ar_flow *f, const struct ar_event *ev)
+{
+    struct ar_sink *s = &f->seat.sink;
+    if (!s->writer) {
+        struct ar_write_how how = write_how(f);
+        s->writer = f->dialect->writer_new(&how, &s->losses, &f->arena);
+    }
+    struct ar_event with_usage = *ev;
+    if (ev->kind == AR_EV_STOP && (!ev->usage || !ar_usage_is_known(ev->usage))) {
+        ar_flow_estimate(f);
+        with_usage.usage = &f->seat.usage;
+    }
+    enum ar_code code = f->dialect->write(s->writer, &with_usage, &s->framer);
+    return code == AR_OK ? ar_buf_finish(&s->out) : code;
+}
+
+enum ar_code ar_sink_put(struct ar_flow *f, const struct ar_event *ev)
+{
+    struct ar_sink *s = &f->seat.sink;
+    if (ev->usage) {
+        ar_usage_merge(&f->seat.usage, ev->usage);
+    }
+    if (ev->raw.p) {
+        ar_buf_str(&s->out, ev->raw);
+        return ar_buf_finish(&s->out);
+    }
+    if (f->op == AR_OP_COUNT) {
+        if (ev->kind == AR_EV_END && f->seat.usage.in_total >= 0) {
+            f->dialect->encode_count(f->seat.usage.in_total, &s->out);
+        }
+        return AR_OK;
+    }
+    if (ev->kind == AR_EV_WHOLE) {
+        return put_whole(f, ev->answer);
+    }
+    if (ev->kind == AR_EV_END && s->out.n > 0 && !s->fold && !s->writer) {
+        return AR_OK; /* behind WHOLE */
+    }
+    return f->wants_stream ? put_written(f, ev) : put_folded(f, ev);
+}

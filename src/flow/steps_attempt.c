@@ -1,0 +1,290 @@
+/*
+ * Steps of an attempt: pick a candidate, decode the body if it speaks another dialect, launch the call, and race: pull events into
+ * the sink until one commits. A failure before the commit throws the seat away and picks again; there is one way to do that
+ * (leave). They never write to the client but for keep-alives.
+ */
+#include "flow/flow.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+enum { HOLD_WHOLE_BYTES = 1 << 20, HOLD_STREAM_BYTES = 64 << 10, HOLD_MS = 15000, WHOLE_MAX = 64 << 20 };
+
+static bool is_generator(const struct ar_candidate *c)
+{
+    return (c->upstream->provider->flags & AR_PLACE_GENERATOR) != 0;
+}
+
+enum ar_next ar_run_pick(struct ar_flow *f)
+{
+    const struct ar_candidate *c;
+    int64_t now = ar_loop_now_ms(f->worker->loop);
+    struct ar_fault left = f->left;
+    f->left = (struct ar_fault){.code = AR_OK};
+    if (ar_plan_next(f->plan, now, left.code == AR_OK ? NULL : &left, &c) != AR_READY) {
+        ar_plan_verdict(f->plan, now, &f->fault, &f->as_is);
+        return ar_flow_to(f, &ar_step_refuse);
+    }
+    f->seat.cand = c;
+    bool force_whole = c->upstream->conf->force_non_stream && f->wants_stream;
+    f->seat.native = !is_generator(c) && c->dialect == f->dialect && !f->outlined.has_envelope && !force_whole;
+    f->seat.native |= f->op == AR_OP_PASS;
+    return ar_flow_to(f, f->seat.native || f->request ? &ar_step_launch : &ar_step_decode);
+}
+
+/* Gives the candidate back that was taken but not started. */
+static enum ar_next fail_picked(struct ar_flow *f, enum ar_code code, const struct ar_err *err)
+{
+    struct ar_fault mine = {.code = code, .blame = AR_OF_CALLER, .retry_after_ms = -1};
+    ar_plan_report(f->plan, f->seat.cand, &mine, 0, ar_loop_now_ms(f->worker->loop));
+    enum ar_next next = ar_flow_fail(f, code, err->note);
+    f->fault.param = err->at[0] ? ar_arena_copy(&f->arena, ar_str_of(err->at)) : (struct ar_str){NULL, 0};
+    return next;
+}
+
+enum ar_next ar_run_decode(struct ar_flow *f)
+{
+    struct ar_err err = {0};
+    struct ar_wire_in in = {ar_header_lit(f->head->headers, f->head->header_count, "anthropic-version"),
+                            ar_header_lit(f->head->headers, f->head->header_count, "anthropic-beta")};
+    enum ar_code code = f->dialect->decode_request(ar_buf_view(&f->body), &in, f->op, &f->arena, &f->request, &err);
+    f->seal_losses = (struct ar_losses){.strict = f->strict};
+    if (code == AR_OK) {
+        code = ar_request_seal(f->request, &f->arena, &f->seal_losses, &err);
+    }
+    if (code == AR_LOSSY) {
+        (void)ar_fail(&err, code, "%s", f->seal_losses.why);
+        memcpy(err.at, f->seal_losses.field, sizeof err.at);
+    }
+    if (code != AR_OK) {
+        f->request = NULL;
+        return fail_picked(f, code, &err);
+    }
+    return ar_flow_to(f, &ar_step_launch);
+}
+
+static struct ar_str pass_target(struct ar_flow *f, const struct ar_candidate *c)
+{
+    struct ar_str path = ar_base_join(c->base, f->path, &f->arena), query = f->head->query, one;
+    struct ar_str out = path;
+    while (query.n > 0 && ar_str_split(&query, '&', &one)) { /* kept but for the secret */
+        if (!ar_str_has_prefix(one, AR_LIT("key="))) {
+            char sep = ar_str_find_char(out, '?') < out.n ? '&' : '?';
+            out = ar_arena_fmt(&f->arena, "%.*s%c%.*s", AR_FMT(out), sep, AR_FMT(one));
+        }
+    }
+    return out;
+}
+
+static void fill_target(struct ar_flow *f, const struct ar_candidate *c, struct ar_target *t)
+{
+    *t = (struct ar_target){.model = c->model, .vendor = c->upstream->provider->vendor};
+    enum ar_vendor place = t->vendor;
+    ar_model_facts(c->model, t);
+    t->vendor = t->vendor == AR_VENDOR_OTHER ? place : t->vendor;
+    t->quirks = c->upstream->provider->quirks;
+    t->account = ar_str_of(c->key_print);
+    t->default_max_tokens = f->snapshot->config->default_max_tokens;
+    if (t->max_out_tokens > 0 && t->default_max_tokens > t->max_out_tokens) {
+        t->default_max_tokens = t->max_out_tokens;
+    }
+    t->stream = f->wants_stream && !c->upstream->conf->force_non_stream;
+}
+
+static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
+{
+    struct ar_call_spec *s = &f->seat.spec;
+    const struct ar_conf_upstream *conf = c->upstream->conf;
+    const struct ar_provider *p = c->upstream->provider;
+    memset(s, 0, sizeof *s);
+    s->ops = is_generator(c) ? &ar_echo_call : &ar_http_call;
+    s->dialect = c->dialect;
+    fill_target(f, c, &s->target);
+    if (c->base) {
+        s->origin = c->base->origin;
+        s->path = f->op == AR_OP_PASS ? pass_target(f, c) : ar_upstream_target(c->upstream, c->base, c->dialect, f->op, &f->arena);
+    }
+    s->method = f->op == AR_OP_PASS ? f->head->method : AR_LIT("POST");
+    s->secret = c->secret;
+    if (c->secret.n > 0 && p->auth != AR_AUTH_NONE) {
+        bool bearer = p->auth == AR_AUTH_X_API_KEY && c->callers_secret && ar_str_has_prefix(c->secret, AR_LIT("sk-ant-oat"));
+        s->auth_header = bearer ? AR_LIT("authorization") : ar_str_of(ar_auth_header(p->auth));
+        const char *prefix = bearer ? "Bearer " : ar_auth_prefix(p->auth);
+        s->auth_value = prefix[0] ? ar_arena_fmt(&f->arena, "%s%.*s", prefix, AR_FMT(c->secret)) : c->secret;
+    }
+    s->op = f->op;
+    s->native = f->seat.native;
+    s->upstream_stream = s->target.stream;
+    s->client_stream = f->wants_stream;
+    s->keep_wishes = (p->flags & AR_PLACE_ROUTER) != 0;
+    s->ask_usage = conf->ask_usage && f->seat.native && c->dialect == &ar_dialect_chat && f->wants_stream && !f->outlined.include_usage;
+    s->swallow_usage = s->ask_usage;
+    s->body = ar_buf_view(&f->body);
+    s->outline = &f->outlined;
+    s->request = f->request;
+    s->headers = f->travel;
+    s->header_count = f->travel_count;
+    s->connect_ms = conf->connect_timeout;
+    s->first_byte_ms = conf->first_byte_timeout;
+    s->silence_ms = conf->stream_timeout;
+    s->total_ms = conf->timeout;
+    s->whole_max = WHOLE_MAX;
+    s->losses.strict = f->strict;
+    s->stamp.now_unix = ar_clock_unix_ms() / 1000;
+    memcpy(s->stamp.seed, f->id, sizeof s->stamp.seed);
+    s->arena = &f->arena;
+    s->pool = f->worker->pool;
+    s->loop = f->worker->loop;
+    s->waker = &f->waker;
+}
+
+static void begin_record(struct ar_flow *f, const struct ar_candidate *c)
+{
+    struct ar_record *r = &f->record;
+    unsigned at = r->attempt_count < AR_ATTEMPTS_KEPT ? r->attempt_count++ : AR_ATTEMPTS_KEPT - 1;
+    f->seat.rec = &r->attempt[at];
+    *f->seat.rec = (struct ar_attempt_record){.upstream = c->upstream->name,
+                                              .model = c->model,
+                                              .dialect = c->dialect->name,
+                                              .key_print = c->key_print,
+                                              .why = c->why,
+                                              .begun_us = ar_clock_us(),
+                                              .native = f->seat.native};
+    ar_usage_clear(&f->seat.rec->usage);
+    ar_usage_clear(&f->seat.usage);
+}
+
+enum ar_next ar_run_launch(struct ar_flow *f)
+{
+    const struct ar_candidate *c = f->seat.cand;
+    bool counts = (c->upstream->provider->flags & (AR_PLACE_COUNT | AR_PLACE_GENERATOR)) != 0 && c->dialect == &ar_dialect_anthropic;
+    ar_flow_travel(f, f->seat.native);
+    fill_spec(f, c);
+    begin_record(f, c);
+    f->seat.saw_end = false;
+    f->seat.counts_here = f->op == AR_OP_COUNT && !counts;
+    ar_sink_open(f);
+    ar_losses_merge(&f->seat.spec.losses, &f->seal_losses);
+    f->seat.call = f->seat.counts_here ? NULL : f->seat.spec.ops->start(&f->seat.spec);
+    f->hold_until_ms = AR_NEVER;
+    return ar_flow_to(f, &ar_step_race);
+}
+
+/* The seat failed before the commit: its bytes were never seen. */
+static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
+{
+    struct ar_call_facts facts = {.status = 0};
+    f->left = *fault; /* copied: the call's memory goes */
+    f->left.message = ar_arena_copy(&f->arena, fault->message);
+    f->left.raw_body = fault->raw_body.p ? ar_arena_copy(&f->arena, fault->raw_body) : fault->raw_body;
+    f->left.param = fault->param.p ? ar_arena_copy(&f->arena, fault->param) : fault->param;
+    f->left.vendor_type = fault->vendor_type.p ? ar_arena_copy(&f->arena, fault->vendor_type) : fault->vendor_type;
+    f->left.vendor_code = fault->vendor_code.p ? ar_arena_copy(&f->arena, fault->vendor_code) : fault->vendor_code;
+    f->left.details = fault->details.p ? ar_arena_copy(&f->arena, fault->details) : fault->details;
+    if (f->seat.call) {
+        f->seat.call->ops->facts(f->seat.call, &facts);
+        f->seat.call->ops->close(f->seat.call);
+        f->seat.call = NULL;
+    }
+    f->seat.rec->outcome = AR_FAILED_OVER;
+    f->seat.rec->status = facts.status;
+    f->seat.rec->left_because = ar_code_public(f->left.code);
+    f->seat.rec->last_us = ar_clock_us();
+    f->seat.rec->usage = f->seat.usage;
+    ar_sink_close(f);
+    f->left_losses = f->seat.spec.losses;
+    ar_plan_report(f->plan, f->seat.cand, &f->left, 0, ar_loop_now_ms(f->worker->loop));
+    return ar_flow_to(f, &ar_step_pick);
+}
+
+/* Keep-alive of ours: opens the status, never the content. */
+static void ping(struct ar_flow *f)
+{
+    struct ar_sink *s = &f->seat.sink;
+    if (f->commit == AR_HELD) {
+        struct ar_header v[32];
+        unsigned n = ar_flow_headers(f, s->framer.how->content_type ? ar_str_of(s->framer.how->content_type) : AR_LIT(""), v);
+        ar_conn_open(f->conn, 200, v, n, -1);
+        f->commit = AR_OPENED;
+        f->record.status_sent = 200;
+        f->record.opened_us = ar_clock_us();
+    }
+    struct ar_buf b;
+    struct ar_framer framer = {.how = s->framer.how, .out = &b};
+    ar_buf_init(&b, 256);
+    framer.how->comment(&framer, AR_LIT(""));
+    (void)ar_conn_write(f->conn, ar_buf_view(&b));
+    ar_conn_flush(f->conn);
+    ar_buf_done(&b);
+    f->ping_at_ms = ar_loop_now_ms(f->worker->loop) + f->snapshot->config->ping_interval;
+}
+
+/* Where no upstream counts: an estimate that says so (P-194). */
+static enum ar_next estimate_count(struct ar_flow *f)
+{
+    f->seat.usage.in_total = (int64_t)(f->body.n / 4 + 1);
+    f->seat.usage.estimated = true;
+    ar_note(&f->seat.spec.losses, AR_APPROXIMATED, "input_tokens");
+    f->dialect->encode_count(f->seat.usage.in_total, &f->seat.sink.out);
+    f->seat.saw_end = true;
+    return ar_flow_to(f, &ar_step_relay);
+}
+
+static bool is_commit(struct ar_flow *f, const struct ar_event *ev, int64_t now)
+{
+    size_t held = f->seat.sink.out.n;
+    if (f->op == AR_OP_PASS) {
+        return held >= HOLD_STREAM_BYTES || ev->kind == AR_EV_END || (f->seat.spec.relays_stream && held > 0);
+    }
+    if (!f->wants_stream) {
+        return ev->kind == AR_EV_END || held >= HOLD_WHOLE_BYTES;
+    }
+    if (f->hold_until_ms == AR_NEVER) {
+        f->hold_until_ms = now + HOLD_MS;
+    }
+    return ar_event_commits(ev) || held >= HOLD_STREAM_BYTES || (now >= f->hold_until_ms && held > 0);
+}
+
+enum ar_next ar_run_race(struct ar_flow *f)
+{
+    struct ar_event ev;
+    int64_t now = ar_loop_now_ms(f->worker->loop);
+    if (f->seat.counts_here) {
+        return estimate_count(f);
+    }
+    if (ar_conn_is_gone(f->conn)) {
+        f->gone = true;
+        f->fault = (struct ar_fault){.code = AR_CLIENT_CLOSED, .blame = AR_OF_CALLER, .retry_after_ms = -1};
+        return ar_flow_to(f, &ar_step_settle);
+    }
+    while (f->seat.call->ops->next(f->seat.call, &ev)) {
+        if (ev.kind == AR_EV_ERROR) {
+            return leave(f, ev.fault);
+        }
+        enum ar_code code = ar_sink_put(f, &ev);
+        if (code != AR_OK) {
+            struct ar_fault fault = {.code = code == AR_LOSSY ? code : AR_UPSTREAM_ERROR,
+                                     .blame = code == AR_LOSSY ? AR_OF_CALLER : AR_OF_PLACE,
+                                     .retry_after_ms = -1,
+                                     .message = AR_LIT("the upstream's answer could not be carried over")};
+            return leave(f, &fault);
+        }
+        f->seat.saw_end |= ev.kind == AR_EV_END;
+        if (is_commit(f, &ev, now)) {
+            f->seat.rec->first_event_us = ar_clock_us();
+            return ar_flow_to(f, &ar_step_relay);
+        }
+    }
+    if (now >= f->hold_until_ms && f->seat.sink.out.n > 0) {
+        return ar_flow_to(f, &ar_step_relay);
+    }
+    if (now >= f->ping_at_ms) {
+        ping(f);
+    }
+    int64_t until = f->ping_at_ms;
+    if (f->hold_until_ms < until && f->seat.sink.out.n > 0) {
+        until = f->hold_until_ms;
+    }
+    return ar_flow_wait(f, AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK, until);
+}
