@@ -1,7 +1,8 @@
-/* An assistant message as blocks, in the order thinking, text, calls; the same for a history and for a whole answer.
- * Thinking comes in five spellings: reasoning_content, reasoning, reasoning_details[] (OpenRouter, and our own
- * envelopes), thinking_blocks[] (LiteLLM) and Mistral's content parts. Details win where they have text, because only
- * they tell blocks apart; what they lack is taken from the plain string. */
+/* An assistant message as blocks, in the order thinking, text, calls; the same for a history and
+ * for a whole answer. Thinking comes in five spellings: reasoning_content, reasoning,
+ * reasoning_details[] (OpenRouter, and our own envelopes), thinking_blocks[] (LiteLLM) and
+ * Mistral's content parts. Details win where they have text, because only they tell blocks apart;
+ * what they lack is taken from the plain string. */
 #include "dialect/chat/chat.h"
 
 #include "base/hash.h"
@@ -40,7 +41,8 @@ static struct ar_opaque *new_opaque(struct ar_arena *a, struct ar_opaque o)
     return p;
 }
 
-struct ar_opaque *ar_chat_read_opaque(struct ar_arena *a, struct ar_jval detail, const struct ar_target *t)
+struct ar_opaque *ar_chat_read_opaque(struct ar_arena *a, struct ar_jval detail,
+                                      const struct ar_target *t)
 {
     struct ar_str text = ar_chat_text_lit(a, detail, "signature");
     enum ar_sig_form form = AR_SIGNATURE;
@@ -67,7 +69,8 @@ struct ar_opaque *ar_chat_read_opaque(struct ar_arena *a, struct ar_jval detail,
                                             .data = ar_arena_copy(a, text)});
 }
 
-struct ar_opaque *ar_chat_read_extra(struct ar_arena *a, struct ar_jval call, const struct ar_target *t)
+struct ar_opaque *ar_chat_read_extra(struct ar_arena *a, struct ar_jval call,
+                                     const struct ar_target *t)
 {
     struct ar_jval google = ar_json_get_lit(ar_json_get_lit(call, "extra_content"), "google");
     struct ar_str text = ar_chat_text_lit(a, google, "thought_signature");
@@ -84,8 +87,8 @@ struct ar_opaque *ar_chat_read_extra(struct ar_arena *a, struct ar_jval call, co
                                             .data = ar_arena_copy(a, text)});
 }
 
-/* Canonical form of a citation is Anthropic's web_search_result_location; the envelope stands for the index that only
- * the vendor of the search could give. */
+/* Canonical form of a citation is Anthropic's web_search_result_location; the envelope stands for
+ * the index that only the vendor of the search could give. */
 struct ar_str ar_chat_read_citation(struct ar_arena *a, struct ar_jval annotation)
 {
     struct ar_jval c = ar_json_get_lit(annotation, "url_citation");
@@ -94,13 +97,15 @@ struct ar_str ar_chat_read_citation(struct ar_arena *a, struct ar_jval annotatio
     if (!url.n) {
         return (struct ar_str){0};
     }
-    return ar_arena_fmt(a,
-                        "{\"type\":\"web_search_result_location\",\"cited_text\":\"\",\"url\":\"%.*s\","
-                        "\"title\":\"%.*s\",\"encrypted_index\":\"ar1.other.encrypted...\"}",
-                        AR_FMT(url), AR_FMT(title));
+    return ar_arena_fmt(
+        a,
+        "{\"type\":\"web_search_result_location\",\"cited_text\":\"\",\"url\":\"%.*s\","
+        "\"title\":\"%.*s\",\"encrypted_index\":\"ar1.other.encrypted...\"}",
+        AR_FMT(url), AR_FMT(title));
 }
 
-static struct ar_block *add_thinking(struct ar_chat_in *in, struct ar_str esc, struct ar_block ***tail)
+static struct ar_block *add_thinking(struct ar_chat_in *in, struct ar_str esc,
+                                     struct ar_block ***tail)
 {
     struct ar_block *b = ar_block_new(in->a, AR_THINKING, tail);
     if (b) {
@@ -109,11 +114,14 @@ static struct ar_block *add_thinking(struct ar_chat_in *in, struct ar_str esc, s
     return b;
 }
 
-/* One item of reasoning_details. *last: the thinking block that a lone signature or encrypted item belongs to. */
-static void read_detail(struct ar_chat_in *in, struct ar_jval d, struct ar_block **last, struct ar_block ***tail)
+/* One item of reasoning_details. *last: the thinking block that a lone signature or encrypted item
+ * belongs to. */
+static void read_detail(struct ar_chat_in *in, struct ar_jval d, struct ar_block **last,
+                        struct ar_block ***tail)
 {
     struct ar_jval tv = ar_json_get_lit(d, "text");
-    struct ar_str text = ar_json_esc(ar_json_is(tv, AR_J_STRING) ? tv : ar_json_get_lit(d, "summary"));
+    struct ar_str text =
+        ar_json_esc(ar_json_is(tv, AR_J_STRING) ? tv : ar_json_get_lit(d, "summary"));
     struct ar_opaque *sig = ar_chat_read_opaque(in->a, d, in->target);
     if (text.n || (sig && sig->form == AR_SIGNATURE && !*last)) {
         *last = add_thinking(in, text.p ? text : AR_LIT(""), tail);
@@ -134,7 +142,8 @@ static bool details_have_text(struct ar_jval details)
 {
     struct ar_jiter it = ar_json_iter(details);
     while (ar_json_next(&it)) {
-        if (ar_json_esc(ar_json_get_lit(it.val, "text")).n || ar_json_esc(ar_json_get_lit(it.val, "summary")).n ||
+        if (ar_json_esc(ar_json_get_lit(it.val, "text")).n ||
+            ar_json_esc(ar_json_get_lit(it.val, "summary")).n ||
             ar_json_esc(ar_json_get_lit(it.val, "signature")).n) {
             return true;
         }
@@ -156,7 +165,8 @@ static void read_thinking(struct ar_chat_in *in, struct ar_jval msg, struct ar_b
         while (ar_json_next(&it)) {
             struct ar_opaque *sig = ar_chat_read_opaque(in->a, it.val, in->target);
             struct ar_str text = ar_json_esc(ar_json_get_lit(it.val, "thinking"));
-            last = sig && !text.n ? ar_block_new(in->a, AR_REDACTED_THINKING, tail) : add_thinking(in, text, tail);
+            last = sig && !text.n ? ar_block_new(in->a, AR_REDACTED_THINKING, tail)
+                                  : add_thinking(in, text, tail);
             if (last && sig) { /* LiteLLM's blocks are Anthropic's own */
                 sig->vendor = sig->vendor == AR_VENDOR_OPENAI ? AR_VENDOR_ANTHROPIC : sig->vendor;
                 sig->form = sig->form == AR_ENCRYPTED ? AR_REDACTED : sig->form;
@@ -184,7 +194,8 @@ static struct ar_str mint_id(struct ar_chat_in *in)
 
 static enum ar_code read_input(struct ar_chat_in *in, struct ar_jval v, struct ar_str *ret)
 {
-    if (ar_json_is(v, AR_J_OBJECT) || ar_json_is(v, AR_J_ARRAY)) { /* arguments given as a value: its own text */
+    if (ar_json_is(v, AR_J_OBJECT) ||
+        ar_json_is(v, AR_J_ARRAY)) { /* arguments given as a value: its own text */
         *ret = ar_json_raw(v);
         return AR_OK;
     }
@@ -202,7 +213,8 @@ static enum ar_code read_call(struct ar_chat_in *in, struct ar_jval call, struct
     struct ar_jval f = freeform ? custom : ar_json_get_lit(call, "function");
     struct ar_jval name = ar_json_get_lit(f, "name");
     if (!ar_json_is(name, AR_J_STRING)) {
-        return ar_json_wrong(call, "a call with a function or custom object that has a name", in->err);
+        return ar_json_wrong(call, "a call with a function or custom object that has a name",
+                             in->err);
     }
     struct ar_block *b = ar_block_new(in->a, AR_TOOL_USE, tail);
     if (!b) {
@@ -216,13 +228,15 @@ static enum ar_code read_call(struct ar_chat_in *in, struct ar_jval call, struct
     b->sig = ar_chat_read_extra(in->a, call, in->target);
     enum ar_code c = ar_json_text(name, in->a, &b->name, in->err);
     if (c == AR_OK) {
-        c = read_input(in, ar_json_get(f, freeform ? AR_LIT("input") : AR_LIT("arguments")), &b->text);
+        c = read_input(in, ar_json_get(f, freeform ? AR_LIT("input") : AR_LIT("arguments")),
+                       &b->text);
     }
     return c;
 }
 
 /* The old function_call: its id is its position, so that the function message after it finds it. */
-static enum ar_code read_function_call(struct ar_chat_in *in, struct ar_jval fc, struct ar_block ***tail)
+static enum ar_code read_function_call(struct ar_chat_in *in, struct ar_jval fc,
+                                       struct ar_block ***tail)
 {
     struct ar_jval name = ar_json_get_lit(fc, "name");
     if (!ar_json_is(name, AR_J_STRING)) {
@@ -237,7 +251,8 @@ static enum ar_code read_function_call(struct ar_chat_in *in, struct ar_jval fc,
     return c == AR_OK ? read_input(in, ar_json_get_lit(fc, "arguments"), &b->text) : c;
 }
 
-static void read_annotations(struct ar_chat_in *in, struct ar_jval annotations, struct ar_block *text)
+static void read_annotations(struct ar_chat_in *in, struct ar_jval annotations,
+                             struct ar_block *text)
 {
     struct ar_jiter it = ar_json_iter(annotations);
     struct ar_buf list;
@@ -280,7 +295,8 @@ static enum ar_code read_said(struct ar_chat_in *in, struct ar_jval msg, struct 
     return c;
 }
 
-enum ar_code ar_chat_read_assistant(struct ar_chat_in *in, struct ar_jval msg, struct ar_block ***tail)
+enum ar_code ar_chat_read_assistant(struct ar_chat_in *in, struct ar_jval msg,
+                                    struct ar_block ***tail)
 {
     struct ar_jval calls = ar_json_get_lit(msg, "tool_calls");
     struct ar_jval fc = ar_json_get_lit(msg, "function_call");

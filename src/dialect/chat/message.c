@@ -1,13 +1,15 @@
-/* messages[] into turns. Leading system and developer messages are the instructions; later ones are turns of their
- * own, in place. Consecutive tool messages answer one assistant turn, so they are one user turn. A user turn stays
- * one turn a message: what joins neighbours is the encoder of a dialect that must. */
+/* messages[] into turns. Leading system and developer messages are the instructions; later ones are
+ * turns of their own, in place. Consecutive tool messages answer one assistant turn, so they are
+ * one user turn. A user turn stays one turn a message: what joins neighbours is the encoder of a
+ * dialect that must. */
 #include "dialect/chat/chat.h"
 
 struct ar_str ar_chat_read_cache(struct ar_chat_in *in, struct ar_jval part)
 {
     struct ar_jval mark = ar_json_get_lit(part, "prompt_cache_breakpoint");
     if (!ar_json_is(mark, AR_J_OBJECT)) {
-        mark = ar_json_get_lit(part, "cache_control"); /* as OpenRouter and LiteLLM clients send it */
+        mark =
+            ar_json_get_lit(part, "cache_control"); /* as OpenRouter and LiteLLM clients send it */
     }
     if (!ar_json_is(mark, AR_J_OBJECT)) {
         return (struct ar_str){0};
@@ -16,7 +18,8 @@ struct ar_str ar_chat_read_cache(struct ar_chat_in *in, struct ar_jval part)
     return ttl.p ? ttl : AR_LIT("");
 }
 
-static struct ar_block *add_text(struct ar_chat_in *in, struct ar_str esc, bool is_plain, struct ar_block ***tail)
+static struct ar_block *add_text(struct ar_chat_in *in, struct ar_str esc, bool is_plain,
+                                 struct ar_block ***tail)
 {
     struct ar_block *b = ar_block_new(in->a, AR_TEXT, tail);
     if (b) {
@@ -40,7 +43,8 @@ static enum ar_code read_part(struct ar_chat_in *in, struct ar_jval part, struct
     }
     struct ar_jval text = ar_json_get_lit(part, "text");
     if (!ar_json_is(text, AR_J_STRING)) {
-        return ar_json_wrong(ar_json_is(text, AR_J_NONE) ? part : text, "a text part with a string text", in->err);
+        return ar_json_wrong(ar_json_is(text, AR_J_NONE) ? part : text,
+                             "a text part with a string text", in->err);
     }
     struct ar_block *b = add_text(in, ar_json_esc(text), false, tail);
     if (!b) {
@@ -50,7 +54,8 @@ static enum ar_code read_part(struct ar_chat_in *in, struct ar_jval part, struct
     return AR_OK;
 }
 
-enum ar_code ar_chat_read_content(struct ar_chat_in *in, struct ar_jval content, struct ar_block ***tail)
+enum ar_code ar_chat_read_content(struct ar_chat_in *in, struct ar_jval content,
+                                  struct ar_block ***tail)
 {
     if (ar_json_is_nil(content)) {
         return AR_OK;
@@ -71,7 +76,8 @@ enum ar_code ar_chat_read_content(struct ar_chat_in *in, struct ar_jval content,
     return AR_OK;
 }
 
-static enum ar_code read_result(struct ar_chat_in *in, struct ar_jval msg, struct ar_str id, struct ar_block ***tail)
+static enum ar_code read_result(struct ar_chat_in *in, struct ar_jval msg, struct ar_str id,
+                                struct ar_block ***tail)
 {
     struct ar_jval content = ar_json_get_lit(msg, "content");
     struct ar_block *b = ar_block_new(in->a, AR_TOOL_RESULT, tail);
@@ -93,9 +99,9 @@ static enum role role_of(struct ar_str s)
         struct ar_str name;
         enum role role;
     } ROLES[] = {
-        {AR_LIT_INIT("user"), R_USER},          {AR_LIT_INIT("assistant"), R_ASSISTANT},
-        {AR_LIT_INIT("tool"), R_TOOL},          {AR_LIT_INIT("system"), R_SYSTEM},
-        {AR_LIT_INIT("developer"), R_SYSTEM},   {AR_LIT_INIT("function"), R_FUNCTION},
+        {AR_LIT_INIT("user"), R_USER},        {AR_LIT_INIT("assistant"), R_ASSISTANT},
+        {AR_LIT_INIT("tool"), R_TOOL},        {AR_LIT_INIT("system"), R_SYSTEM},
+        {AR_LIT_INIT("developer"), R_SYSTEM}, {AR_LIT_INIT("function"), R_FUNCTION},
     };
     for (size_t i = 0; i < sizeof ROLES / sizeof *ROLES; i++) {
         if (ar_str_is(s, ROLES[i].name)) {
@@ -110,7 +116,7 @@ struct walk {
     struct ar_request *r;
     struct ar_block **system_tail;
     struct ar_turn **turn_tail;
-    struct ar_turn *results;          /* the user turn that takes the next tool message, or NULL */
+    struct ar_turn *results; /* the user turn that takes the next tool message, or NULL */
     struct ar_block **results_tail;
     bool leading;
 };
@@ -124,7 +130,8 @@ static enum ar_code read_tool_message(struct walk *w, struct ar_jval msg, enum r
     } else {
         struct ar_jval v = ar_json_get_lit(msg, "tool_call_id");
         if (!ar_json_is(v, AR_J_STRING)) {
-            return ar_json_wrong(ar_json_is(v, AR_J_NONE) ? msg : v, "a tool message with a string tool_call_id", in->err);
+            return ar_json_wrong(ar_json_is(v, AR_J_NONE) ? msg : v,
+                                 "a tool message with a string tool_call_id", in->err);
         }
         enum ar_code c = ar_json_text(v, in->a, &id, in->err);
         if (c != AR_OK) {
@@ -147,7 +154,8 @@ static enum ar_code read_message(struct walk *w, struct ar_jval msg)
     struct ar_jval rv = ar_json_get_lit(msg, "role");
     enum role role = role_of(ar_json_esc(rv));
     if (role == R_UNKNOWN) {
-        return ar_json_wrong(ar_json_is(rv, AR_J_NONE) ? msg : rv, "a message with role system, developer, user, assistant or tool",
+        return ar_json_wrong(ar_json_is(rv, AR_J_NONE) ? msg : rv,
+                             "a message with role system, developer, user, assistant or tool",
                              in->err);
     }
     if (role == R_TOOL || role == R_FUNCTION) {
@@ -159,7 +167,10 @@ static enum ar_code read_message(struct walk *w, struct ar_jval msg)
         return ar_chat_read_content(in, ar_json_get_lit(msg, "content"), &w->system_tail);
     }
     w->leading = false;
-    struct ar_turn *t = ar_turn_new(in->a, role == R_USER ? AR_USER : role == R_SYSTEM ? AR_SYSTEM : AR_ASSISTANT,
+    struct ar_turn *t = ar_turn_new(in->a,
+                                    role == R_USER     ? AR_USER
+                                    : role == R_SYSTEM ? AR_SYSTEM
+                                                       : AR_ASSISTANT,
                                     &w->turn_tail);
     if (!t) {
         return AR_TOO_LARGE;
@@ -171,14 +182,17 @@ static enum ar_code read_message(struct walk *w, struct ar_jval msg)
     }
     struct ar_jval content = ar_json_get_lit(msg, "content");
     if (ar_json_is_nil(content)) {
-        return ar_json_wrong(ar_json_is(content, AR_J_NONE) ? msg : content, "a message with content", in->err);
+        return ar_json_wrong(ar_json_is(content, AR_J_NONE) ? msg : content,
+                             "a message with content", in->err);
     }
     return ar_chat_read_content(in, content, &tail);
 }
 
-enum ar_code ar_chat_read_messages(struct ar_chat_in *in, struct ar_jval messages, struct ar_request *r)
+enum ar_code ar_chat_read_messages(struct ar_chat_in *in, struct ar_jval messages,
+                                   struct ar_request *r)
 {
-    struct walk w = {.in = in, .r = r, .system_tail = &r->system, .turn_tail = &r->turns, .leading = true};
+    struct walk w = {
+        .in = in, .r = r, .system_tail = &r->system, .turn_tail = &r->turns, .leading = true};
     struct ar_jiter it = ar_json_iter(messages);
     while (ar_json_next(&it)) {
         if (!ar_json_is(it.val, AR_J_OBJECT)) {

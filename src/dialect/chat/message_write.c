@@ -1,8 +1,9 @@
-/* Turns into messages[] (PROTOCOLS 6.1, 6.2, 6.5). Each turn is gathered into pieces first: text or media, with its
- * cache mark; then the pieces are written as a string where the wire allows it, because many compatible servers know
- * no part lists. Tool results become tool messages directly after their calls; what a tool message cannot hold
- * (images, files) follows in a user message after the whole group. Claude Code's billing line is never sent on: it
- * changes with each version and would break every prefix cache. */
+/* Turns into messages[] (PROTOCOLS 6.1, 6.2, 6.5). Each turn is gathered into pieces first: text or
+ * media, with its cache mark; then the pieces are written as a string where the wire allows it,
+ * because many compatible servers know no part lists. Tool results become tool messages directly
+ * after their calls; what a tool message cannot hold (images, files) follows in a user message
+ * after the whole group. Claude Code's billing line is never sent on: it changes with each version
+ * and would break every prefix cache. */
 #include "dialect/chat/chat.h"
 
 enum { MARKS_MAX = 4 };
@@ -10,9 +11,9 @@ enum { MARKS_MAX = 4 };
 
 struct piece {
     struct piece *next;
-    struct ar_str text;             /* esc */
-    const struct ar_block *media;   /* or a part */
-    const struct ar_block *mark;    /* the block whose cache mark it carries, or NULL */
+    struct ar_str text;           /* esc */
+    const struct ar_block *media; /* or a part */
+    const struct ar_block *mark;  /* the block whose cache mark it carries, or NULL */
 };
 struct pieces {
     struct piece *first, **tail;
@@ -33,10 +34,12 @@ static void add_piece(struct ar_chat_out *o, struct pieces *ps, struct piece p)
     ps->media += p.media != NULL;
 }
 
-static void add_text(struct ar_chat_out *o, struct pieces *ps, struct ar_str esc, const struct ar_block *from)
+static void add_text(struct ar_chat_out *o, struct pieces *ps, struct ar_str esc,
+                     const struct ar_block *from)
 {
     struct piece p = {.text = esc};
-    if (from && from->cache_ttl.p && ar_chat_can(o, AR_CAP(CACHE_BREAKPOINTS)) && o->marks_seen++ >= o->marks_skip) {
+    if (from && from->cache_ttl.p && ar_chat_can(o, AR_CAP(CACHE_BREAKPOINTS)) &&
+        o->marks_seen++ >= o->marks_skip) {
         p.mark = from;
         ps->marked = true;
     }
@@ -115,7 +118,8 @@ static void write_content(struct ar_chat_out *o, const struct pieces *ps)
     close_string(&o->w);
 }
 
-static void write_message(struct ar_chat_out *o, const char *role, struct ar_str name, const struct pieces *ps)
+static void write_message(struct ar_chat_out *o, const char *role, struct ar_str name,
+                          const struct pieces *ps)
 {
     ar_jw_open(&o->w, '{');
     ar_jw_key(&o->w, "role");
@@ -129,7 +133,9 @@ static void write_message(struct ar_chat_out *o, const char *role, struct ar_str
 
 static const char *system_role(const struct ar_chat_out *o)
 {
-    return ar_chat_has(o, AR_QUIRK(DEVELOPER_ROLE)) && ar_chat_can(o, AR_CAP(REASONING)) ? "developer" : "system";
+    return ar_chat_has(o, AR_QUIRK(DEVELOPER_ROLE)) && ar_chat_can(o, AR_CAP(REASONING))
+               ? "developer"
+               : "system";
 }
 
 static void start(struct pieces *ps)
@@ -181,7 +187,8 @@ static bool is_text_document(const struct ar_block *b)
 static void add_document(struct ar_chat_out *o, struct pieces *ps, const struct ar_block *b)
 {
     if (b->media && b->media->citations) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "citations", "the upstream cannot cite documents");
+        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "citations",
+                     "the upstream cannot cite documents");
     }
     if (!is_text_document(b)) {
         add_piece(o, ps, (struct piece){.media = b});
@@ -207,13 +214,16 @@ static void lose_block(struct ar_chat_out *o, const struct ar_block *b)
     switch (b->kind) {
     case AR_SERVER_TOOL_USE:
     case AR_SERVER_TOOL_RESULT:
-        ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, "server_tool_use", "the upstream cannot read another vendor's server tools");
+        ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, "server_tool_use",
+                     "the upstream cannot read another vendor's server tools");
         break;
     case AR_COMPACTION:
-        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "compaction", "the compacted history belongs to its vendor");
+        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "compaction",
+                     "the compacted history belongs to its vendor");
         break;
     case AR_OPAQUE_ITEM:
-        ar_chat_lose(o, ar_str_is_lit(b->name, "container_upload") ? AR_FATE_REJECT : AR_FATE_WARN, AR_DROPPED, "messages",
+        ar_chat_lose(o, ar_str_is_lit(b->name, "container_upload") ? AR_FATE_REJECT : AR_FATE_WARN,
+                     AR_DROPPED, "messages",
                      "a block of a type that the upstream's dialect has not");
         break;
     default: /* thinking outside an assistant turn says nothing to anybody */
@@ -253,7 +263,8 @@ static void gather(struct ar_chat_out *o, struct pieces *ps, const struct ar_blo
 }
 
 /* One tool message. Media go to *attached under a number that the text names. */
-static void write_result(struct ar_chat_out *o, const struct ar_block *r, struct pieces *attached, unsigned *number)
+static void write_result(struct ar_chat_out *o, const struct ar_block *r, struct pieces *attached,
+                         unsigned *number)
 {
     struct ar_buf *out = o->w.out;
     ar_jw_open(&o->w, '{');
@@ -262,7 +273,8 @@ static void write_result(struct ar_chat_out *o, const struct ar_block *r, struct
     ar_jw_key(&o->w, "content");
     open_string(&o->w);
     const struct ar_block *first = r->inner;
-    bool says_error = first && first->kind == AR_TEXT && ar_str_has_prefix(first->text, AR_LIT("Error: "));
+    bool says_error =
+        first && first->kind == AR_TEXT && ar_str_has_prefix(first->text, AR_LIT("Error: "));
     if (r->is_error && !says_error) {
         ar_buf_lit(out, "Error: ");
     }
@@ -316,11 +328,13 @@ static void write_user(struct ar_chat_out *o, const struct ar_turn *from, const 
     }
 }
 
-static void write_calls(struct ar_chat_out *o, const struct ar_turn *from, const struct ar_turn *end)
+static void write_calls(struct ar_chat_out *o, const struct ar_turn *from,
+                        const struct ar_turn *end)
 {
     struct ar_jw *w = &o->w;
     bool open = false;
-    bool dummy = ar_str_has(o->t->model, AR_LIT("gemini-3")); /* it refuses calls without a signature */
+    bool dummy =
+        ar_str_has(o->t->model, AR_LIT("gemini-3")); /* it refuses calls without a signature */
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
             if (b->kind != AR_TOOL_USE) {
@@ -338,16 +352,20 @@ static void write_calls(struct ar_chat_out *o, const struct ar_turn *from, const
             ar_jw_open(w, '{');
             ar_jw_key_text(w, "name", ar_tool_name(b->name, 64, o->a));
             ar_jw_key_n(w, b->freeform ? "input" : "arguments", b->freeform ? 5 : 9);
-            ar_jw_text(w, b->freeform ? b->text : b->text.n ? ar_args_text(b->text, o->a) : AR_LIT("{}"));
+            ar_jw_text(w, b->freeform ? b->text
+                          : b->text.n ? ar_args_text(b->text, o->a)
+                                      : AR_LIT("{}"));
             ar_jw_close(w, '}');
             bool signed_by_google = b->sig && b->sig->vendor == AR_VENDOR_GOOGLE && b->sig->data.n;
-            if (ar_chat_has(o, AR_QUIRK(TOOL_EXTRA_CONTENT)) && (signed_by_google || (dummy && !open))) {
+            if (ar_chat_has(o, AR_QUIRK(TOOL_EXTRA_CONTENT)) &&
+                (signed_by_google || (dummy && !open))) {
                 ar_jw_key(w, "extra_content");
                 ar_jw_open(w, '{');
                 ar_jw_key(w, "google");
                 ar_jw_open(w, '{');
                 ar_jw_key_text(w, "thought_signature",
-                               signed_by_google ? b->sig->data : AR_LIT("skip_thought_signature_validator"));
+                               signed_by_google ? b->sig->data
+                                                : AR_LIT("skip_thought_signature_validator"));
                 ar_jw_close(w, '}');
                 ar_jw_close(w, '}');
             }
@@ -365,7 +383,8 @@ struct said {
     const struct ar_block *refusal, *audio;
 };
 
-static struct said look(struct ar_chat_out *o, const struct ar_turn *from, const struct ar_turn *end)
+static struct said look(struct ar_chat_out *o, const struct ar_turn *from,
+                        const struct ar_turn *end)
 {
     struct said s = {0};
     for (const struct ar_turn *t = from; t != end; t = t->next) {
@@ -374,10 +393,11 @@ static struct said look(struct ar_chat_out *o, const struct ar_turn *from, const
             s.calls += b->kind == AR_TOOL_USE;
             s.thinking += b->kind == AR_THINKING || b->kind == AR_REDACTED_THINKING;
             s.refusal = b->kind == AR_REFUSAL ? b : s.refusal;
-            if (b->kind == AR_OPAQUE_ITEM && ar_str_is_lit(b->name, "audio") && o->r->dialect == AR_DIALECT_CHAT) {
+            if (b->kind == AR_OPAQUE_ITEM && ar_str_is_lit(b->name, "audio") &&
+                o->r->dialect == AR_DIALECT_CHAT) {
                 s.audio = b;
-            } else if (b->kind != AR_TEXT && b->kind != AR_TOOL_USE && b->kind != AR_REFUSAL && !is_text_document(b) &&
-                       !(b->kind == AR_COMPACTION && b->text.n)) {
+            } else if (b->kind != AR_TEXT && b->kind != AR_TOOL_USE && b->kind != AR_REFUSAL &&
+                       !is_text_document(b) && !(b->kind == AR_COMPACTION && b->text.n)) {
                 lose_block(o, b);
             }
         }
@@ -385,7 +405,8 @@ static struct said look(struct ar_chat_out *o, const struct ar_turn *from, const
     return s;
 }
 
-static void write_assistant_text(struct ar_chat_out *o, const struct ar_turn *from, const struct ar_turn *end)
+static void write_assistant_text(struct ar_chat_out *o, const struct ar_turn *from,
+                                 const struct ar_turn *end)
 {
     open_string(&o->w);
     for (const struct ar_turn *t = from; t != end; t = t->next) {
@@ -400,12 +421,14 @@ static void write_assistant_text(struct ar_chat_out *o, const struct ar_turn *fr
     close_string(&o->w);
 }
 
-static void write_assistant(struct ar_chat_out *o, const struct ar_turn *from, const struct ar_turn *end)
+static void write_assistant(struct ar_chat_out *o, const struct ar_turn *from,
+                            const struct ar_turn *end)
 {
     struct said s = look(o, from, end);
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
-            if (b->kind == AR_COMPACTION && b->text.n) { /* what it stands for came before this turn */
+            if (b->kind == AR_COMPACTION &&
+                b->text.n) { /* what it stands for came before this turn */
                 struct pieces ps;
                 start(&ps);
                 add_text(o, &ps, summary_text(o, b), NULL);
@@ -440,7 +463,8 @@ static void write_assistant(struct ar_chat_out *o, const struct ar_turn *from, c
     ar_jw_close(&o->w, '}');
 }
 
-/* A system message between turns keeps its place; a place that takes one system message only gets it as user text. */
+/* A system message between turns keeps its place; a place that takes one system message only gets
+ * it as user text. */
 static void write_system_turn(struct ar_chat_out *o, const struct ar_turn *t)
 {
     struct pieces ps;
@@ -448,14 +472,16 @@ static void write_system_turn(struct ar_chat_out *o, const struct ar_turn *t)
     bool wrap = ar_chat_has(o, AR_QUIRK(ONE_SYSTEM));
     for (const struct ar_block *b = t->blocks; b; b = b->next) {
         if (b->kind == AR_TEXT && wrap) {
-            struct ar_str s = ar_arena_fmt(o->a, "<system-reminder>\\n%.*s\\n</system-reminder>", AR_FMT(b->text));
+            struct ar_str s = ar_arena_fmt(o->a, "<system-reminder>\\n%.*s\\n</system-reminder>",
+                                           AR_FMT(b->text));
             add_text(o, &ps, s.p ? s : AR_LIT(""), b);
         } else {
             gather(o, &ps, b);
         }
     }
     if (wrap) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "messages", "the upstream takes one system message at the start");
+        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "messages",
+                     "the upstream takes one system message at the start");
     }
     if (ps.n) {
         write_message(o, wrap ? "user" : system_role(o), t->name, &ps);
@@ -468,11 +494,13 @@ static struct ar_str schema_line(struct ar_chat_out *o)
     if (o->r->set.format != AR_FORMAT_SCHEMA || !ar_chat_has(o, AR_QUIRK(NO_JSON_SCHEMA))) {
         return (struct ar_str){0};
     }
-    ar_chat_lose(o, AR_FATE_WARN, AR_EMULATED, ar_chat_field(o, "response_format", "output_config.format"),
+    ar_chat_lose(o, AR_FATE_WARN, AR_EMULATED,
+                 ar_chat_field(o, "response_format", "output_config.format"),
                  "the upstream has no structured output: the schema is sent as an instruction");
     struct ar_str schema = ar_json_escape_in(o->r->set.schema, o->a);
-    return ar_arena_fmt(o->a, "Respond with one JSON object that matches this JSON Schema and nothing else:\\n%.*s",
-                        AR_FMT(schema));
+    return ar_arena_fmt(
+        o->a, "Respond with one JSON object that matches this JSON Schema and nothing else:\\n%.*s",
+        AR_FMT(schema));
 }
 
 static void write_system(struct ar_chat_out *o)
@@ -518,7 +546,8 @@ static void count_marks(struct ar_chat_out *o)
         n += b->cache_ttl.p && b->kind == AR_TEXT && !ar_str_has_prefix(b->text, AR_LIT(BILLING));
     }
     for (const struct ar_turn *t = o->r->turns; t; t = t->next) {
-        for (const struct ar_block *b = t->role == AR_ASSISTANT ? NULL : t->blocks; b; b = b->next) {
+        for (const struct ar_block *b = t->role == AR_ASSISTANT ? NULL : t->blocks; b;
+             b = b->next) {
             n += b->cache_ttl.p && (b->kind == AR_TEXT || is_text_document(b));
         }
     }
@@ -547,7 +576,8 @@ void ar_chat_write_messages(struct ar_chat_out *o)
         }
         if (!next && t->role == AR_ASSISTANT && o->r->dialect != AR_DIALECT_CHAT) {
             ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "messages",
-                         "the upstream reads a trailing assistant message as history, not as a start to continue");
+                         "the upstream reads a trailing assistant message as history, not as a "
+                         "start to continue");
         }
     }
     ar_jw_close(&o->w, ']');

@@ -1,7 +1,8 @@
-/* The outline of a request: one validating pass that keeps the root's members only, so that a native request never
- * pays for a tree. Finds model, stream, limits and ids, and the spans that the native path may edit (PROTOCOLS 0.3).
- * A key that is read here or by request.c and that comes twice is refused (PROTOCOLS 0.4): vendors take the last,
- * many parsers the first. Types are checked only where a wrong one would mislead the gateway itself. */
+/* The outline of a request: one validating pass that keeps the root's members only, so that a
+ * native request never pays for a tree. Finds model, stream, limits and ids, and the spans that the
+ * native path may edit (PROTOCOLS 0.3). A key that is read here or by request.c and that comes
+ * twice is refused (PROTOCOLS 0.4): vendors take the last, many parsers the first. Types are
+ * checked only where a wrong one would mislead the gateway itself. */
 #include "dialect/chat/chat.h"
 
 enum key {
@@ -68,8 +69,8 @@ static struct ar_span span_of(struct ar_jval v)
     return (struct ar_span){n->at, (size_t)n->end - n->at};
 }
 
-/* The member with one comma: the one after it while no member that stays was seen, else the one before. So two
- * members that both go never claim the same comma. */
+/* The member with one comma: the one after it while no member that stays was seen, else the one
+ * before. So two members that both go never claim the same comma. */
 static struct ar_span member_span(struct ar_str body, size_t key_at, size_t end, bool keeps_some)
 {
     size_t at = key_at;
@@ -89,10 +90,12 @@ static struct ar_span member_span(struct ar_str body, size_t key_at, size_t end,
 static bool is_filled(struct ar_jval v)
 {
     struct ar_str raw = ar_json_raw(v);
-    return ar_json_is(v, AR_J_ARRAY) && raw.n > 2 && ar_str_trim(ar_str_n(raw.p + 1, raw.n - 2)).n > 0;
+    return ar_json_is(v, AR_J_ARRAY) && raw.n > 2 &&
+           ar_str_trim(ar_str_n(raw.p + 1, raw.n - 2)).n > 0;
 }
 
-static enum ar_code read_stream_options(struct ar_jval v, struct ar_arena *a, struct ar_outline *o, struct ar_err *err)
+static enum ar_code read_stream_options(struct ar_jval v, struct ar_arena *a, struct ar_outline *o,
+                                        struct ar_err *err)
 {
     struct ar_jdoc doc;
     o->stream_options_at = span_of(v);
@@ -101,12 +104,14 @@ static enum ar_code read_stream_options(struct ar_jval v, struct ar_arena *a, st
     }
     enum ar_code c = ar_json_parse(ar_json_raw(v), 1, a, &doc, err);
     if (c == AR_OK) {
-        o->include_usage = ar_json_is(ar_json_get_lit(ar_json_root(&doc), "include_usage"), AR_J_TRUE);
+        o->include_usage =
+            ar_json_is(ar_json_get_lit(ar_json_root(&doc), "include_usage"), AR_J_TRUE);
     }
     return c;
 }
 
-static enum ar_code read_model(struct ar_jval v, struct ar_arena *a, struct ar_outline *o, struct ar_err *err)
+static enum ar_code read_model(struct ar_jval v, struct ar_arena *a, struct ar_outline *o,
+                               struct ar_err *err)
 {
     if (!ar_json_is(v, AR_J_STRING)) {
         return ar_json_wrong(v, "a string", err);
@@ -132,11 +137,12 @@ static enum ar_code read_stream(struct ar_jval v, struct ar_outline *o, struct a
 static struct ar_str text_or_none(struct ar_jval v, struct ar_arena *a)
 {
     struct ar_str s = {0};
-    return ar_json_is(v, AR_J_STRING) && ar_json_text(v, a, &s, NULL) == AR_OK ? s : (struct ar_str){0};
+    return ar_json_is(v, AR_J_STRING) && ar_json_text(v, a, &s, NULL) == AR_OK ? s
+                                                                               : (struct ar_str){0};
 }
 
-static enum ar_code read_member(enum key k, struct ar_jval v, struct ar_arena *a, struct ar_outline *o,
-                                struct ar_err *err)
+static enum ar_code read_member(enum key k, struct ar_jval v, struct ar_arena *a,
+                                struct ar_outline *o, struct ar_err *err)
 {
     int64_t n;
     switch (k) {
@@ -179,7 +185,8 @@ static enum ar_code read_member(enum key k, struct ar_jval v, struct ar_arena *a
     return AR_OK;
 }
 
-enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret, struct ar_err *err)
+enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
+                             struct ar_err *err)
 {
     struct ar_jdoc *doc = ar_arena_new(a, struct ar_jdoc);
     if (!doc) {
@@ -193,7 +200,8 @@ enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_o
     if (!ar_json_is(root, AR_J_OBJECT)) {
         return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
     }
-    struct ar_outline o = {.max_out_tokens = -1, .body_bytes = body.n, .is_empty = ar_json_count(root) == 0};
+    struct ar_outline o = {
+        .max_out_tokens = -1, .body_bytes = body.n, .is_empty = ar_json_count(root) == 0};
     o.brace_at = span_of(root).at + 1;
     uint64_t seen = 0;
     bool keeps_some = false;
@@ -214,7 +222,8 @@ enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_o
         seen |= UINT64_C(1) << k;
         if (k == K_PROVIDER || k == K_MODELS) {
             struct ar_span v = span_of(it.val);
-            struct ar_span m = member_span(body, (size_t)(it.key.p - body.p) - 1, v.at + v.n, keeps_some);
+            struct ar_span m =
+                member_span(body, (size_t)(it.key.p - body.p) - 1, v.at + v.n, keeps_some);
             *(k == K_PROVIDER ? &o.provider_at : &o.models_at) = m;
             *(k == K_PROVIDER ? &o.wishes : &o.models) = ar_json_raw(it.val);
             continue;

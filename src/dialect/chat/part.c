@@ -1,6 +1,6 @@
-/* User parts that are not text: images, audio, files, by the type they name. A data: URL is cut into its mime and its
- * base64, which stays an escaped span of the body; nothing is decoded or checked here, because only the target knows
- * what it takes. */
+/* User parts that are not text: images, audio, files, by the type they name. A data: URL is cut
+ * into its mime and its base64, which stays an escaped span of the body; nothing is decoded or
+ * checked here, because only the target knows what it takes. */
 #include "dialect/chat/chat.h"
 
 static enum ar_code add_media(struct ar_chat_in *in, enum ar_block_kind kind, struct ar_jval part,
@@ -17,16 +17,18 @@ static enum ar_code add_media(struct ar_chat_in *in, enum ar_block_kind kind, st
     return AR_OK;
 }
 
-/* "data:image/png;base64,AAAA" (escaped) -> mime and data. false: it is no data URL; *ret_bad: it is one, without
- * base64. */
-static bool split_data_url(struct ar_chat_in *in, struct ar_str esc, struct ar_media *m, bool *ret_bad)
+/* "data:image/png;base64,AAAA" (escaped) -> mime and data. false: it is no data URL; *ret_bad: it
+ * is one, without base64. */
+static bool split_data_url(struct ar_chat_in *in, struct ar_str esc, struct ar_media *m,
+                           bool *ret_bad)
 {
     *ret_bad = false;
     if (!ar_str_has_prefix_nocase(esc, AR_LIT("data:"))) {
         return false;
     }
     size_t comma = ar_str_find_char(esc, ',');
-    struct ar_str head = ar_json_unescape_in(ar_str_head(ar_str_from(esc, 5), comma < 5 ? 0 : comma - 5), in->a);
+    struct ar_str head =
+        ar_json_unescape_in(ar_str_head(ar_str_from(esc, 5), comma < 5 ? 0 : comma - 5), in->a);
     size_t semi = ar_str_find_char(head, ';');
     *ret_bad = comma >= esc.n || ar_str_find_nocase(head, AR_LIT(";base64")) >= head.n;
     m->from = AR_FROM_B64;
@@ -35,14 +37,15 @@ static bool split_data_url(struct ar_chat_in *in, struct ar_str esc, struct ar_m
     return true;
 }
 
-static enum ar_code read_url(struct ar_chat_in *in, struct ar_jval part, struct ar_jval holder, enum ar_block_kind kind,
-                             struct ar_block ***tail)
+static enum ar_code read_url(struct ar_chat_in *in, struct ar_jval part, struct ar_jval holder,
+                             enum ar_block_kind kind, struct ar_block ***tail)
 {
     struct ar_jval url = ar_json_is(holder, AR_J_STRING) ? holder : ar_json_get_lit(holder, "url");
     struct ar_media m = {.from = AR_FROM_URL};
     bool bad;
     if (!ar_json_is(url, AR_J_STRING)) {
-        return ar_json_wrong(ar_json_is(url, AR_J_NONE) ? part : url, "a part with a string url", in->err);
+        return ar_json_wrong(ar_json_is(url, AR_J_NONE) ? part : url, "a part with a string url",
+                             in->err);
     }
     m.data = ar_json_esc(url);
     if (split_data_url(in, m.data, &m, &bad) && bad) {
@@ -106,7 +109,8 @@ static enum ar_code read_file(struct ar_chat_in *in, struct ar_jval part, struct
     return add_media(in, AR_DOCUMENT, part, m, tail);
 }
 
-static enum ar_code read_refusal(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+static enum ar_code read_refusal(struct ar_chat_in *in, struct ar_jval part,
+                                 struct ar_block ***tail)
 {
     struct ar_jval v = ar_json_get_lit(part, "refusal");
     if (!ar_json_is(v, AR_J_STRING)) {
@@ -121,7 +125,8 @@ static enum ar_code read_refusal(struct ar_chat_in *in, struct ar_jval part, str
 }
 
 /* Mistral's {type:"thinking", thinking:[{type:"text",text}]}, or a string. */
-static enum ar_code read_thinking(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+static enum ar_code read_thinking(struct ar_chat_in *in, struct ar_jval part,
+                                  struct ar_block ***tail)
 {
     struct ar_jval v = ar_json_get_lit(part, "thinking");
     struct ar_jiter it = ar_json_iter(v);
@@ -134,7 +139,8 @@ static enum ar_code read_thinking(struct ar_chat_in *in, struct ar_jval part, st
     }
     while (ar_json_next(&it)) {
         struct ar_jval text = ar_json_get_lit(it.val, "text");
-        struct ar_block *b = ar_json_is(text, AR_J_STRING) ? ar_block_new(in->a, AR_THINKING, tail) : NULL;
+        struct ar_block *b =
+            ar_json_is(text, AR_J_STRING) ? ar_block_new(in->a, AR_THINKING, tail) : NULL;
         if (b) {
             b->text = ar_json_esc(text);
         }
@@ -142,14 +148,15 @@ static enum ar_code read_thinking(struct ar_chat_in *in, struct ar_jval part, st
     return AR_OK;
 }
 
-enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, struct ar_str type, struct ar_block ***tail)
+enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, struct ar_str type,
+                                struct ar_block ***tail)
 {
     static const struct {
         struct ar_str type;
         enum ar_code (*read)(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail);
     } PARTS[] = {
-        {AR_LIT_INIT("image_url"), read_image},  {AR_LIT_INIT("input_audio"), read_audio},
-        {AR_LIT_INIT("file"), read_file},        {AR_LIT_INIT("refusal"), read_refusal},
+        {AR_LIT_INIT("image_url"), read_image},   {AR_LIT_INIT("input_audio"), read_audio},
+        {AR_LIT_INIT("file"), read_file},         {AR_LIT_INIT("refusal"), read_refusal},
         {AR_LIT_INIT("thinking"), read_thinking}, {AR_LIT_INIT("video_url"), read_video},
     };
     for (size_t i = 0; i < sizeof PARTS / sizeof *PARTS; i++) {
@@ -161,5 +168,6 @@ enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, stru
     if (in->target) { /* an answer: what is unknown is not shown */
         return AR_OK;
     }
-    return ar_json_wrong(ar_json_is(tv, AR_J_NONE) ? part : tv, "text, image_url, input_audio, file or refusal", in->err);
+    return ar_json_wrong(ar_json_is(tv, AR_J_NONE) ? part : tv,
+                         "text, image_url, input_audio, file or refusal", in->err);
 }

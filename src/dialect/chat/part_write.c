@@ -1,6 +1,6 @@
-/* One media part of a user message. Base64 is copied as the escaped span that it came as. What would have to be
- * fetched or belongs to another vendor is refused, never dropped: an answer about a picture that was not sent is
- * wrong. */
+/* One media part of a user message. Base64 is copied as the escaped span that it came as. What
+ * would have to be fetched or belongs to another vendor is refused, never dropped: an answer about
+ * a picture that was not sent is wrong. */
 #include "dialect/chat/chat.h"
 
 static void put_data_url(struct ar_jw *w, struct ar_str mime, struct ar_str b64)
@@ -38,7 +38,8 @@ static void write_image(struct ar_chat_out *o, const struct ar_media *m)
     if (m->from == AR_FROM_FILE) {
         refuse(o, "file_id", "file ids cannot cross providers");
     } else if (m->from == AR_FROM_URL && ar_chat_has(o, AR_QUIRK(NO_URL_MEDIA))) {
-        refuse(o, ar_chat_field(o, "image_url", "source.url"), "the upstream takes images inline only");
+        refuse(o, ar_chat_field(o, "image_url", "source.url"),
+               "the upstream takes images inline only");
     }
     open_part(w, "image_url");
     ar_jw_key(w, "url");
@@ -61,12 +62,14 @@ static void write_file(struct ar_chat_out *o, const struct ar_media *m)
         ar_jw_key_esc(w, "filename", m->title.n ? m->title : AR_LIT("document.pdf"));
         ar_jw_key(w, "file_data");
         put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
-    } else if (m->from == AR_FROM_FILE && m->file_vendor == o->t->vendor && m->file_vendor == AR_VENDOR_OPENAI) {
+    } else if (m->from == AR_FROM_FILE && m->file_vendor == o->t->vendor &&
+               m->file_vendor == AR_VENDOR_OPENAI) {
         ar_jw_key_esc(w, "file_id", m->data);
     } else if (m->from == AR_FROM_FILE) {
         refuse(o, "file_id", "file ids cannot cross providers");
     } else {
-        refuse(o, ar_chat_field(o, "file", "source.url"), "the upstream takes documents inline only");
+        refuse(o, ar_chat_field(o, "file", "source.url"),
+               "the upstream takes documents inline only");
     }
     close_part(w);
 }
@@ -74,7 +77,8 @@ static void write_file(struct ar_chat_out *o, const struct ar_media *m)
 static void write_audio(struct ar_chat_out *o, const struct ar_media *m)
 {
     struct ar_jw *w = &o->w;
-    struct ar_str format = ar_str_has_prefix(m->mime, AR_LIT("audio/")) ? ar_str_from(m->mime, 6) : AR_LIT("wav");
+    struct ar_str format =
+        ar_str_has_prefix(m->mime, AR_LIT("audio/")) ? ar_str_from(m->mime, 6) : AR_LIT("wav");
     if (ar_str_is_lit(format, "mpeg")) {
         format = AR_LIT("mp3");
     }

@@ -1,6 +1,6 @@
-/* Reasoning for one target (PROTOCOLS 6.6): how hard to think, in the words that its models know, and what they
- * thought before, where the place wants it back. Thinking that its vendor could not verify is left out, silently:
- * nothing of the answer depends on it. */
+/* Reasoning for one target (PROTOCOLS 6.6): how hard to think, in the words that its models know,
+ * and what they thought before, where the place wants it back. Thinking that its vendor could not
+ * verify is left out, silently: nothing of the answer depends on it. */
 #include "dialect/chat/chat.h"
 
 #include "ir/opaque.h"
@@ -17,7 +17,8 @@ static enum ar_effort known_effort(struct ar_chat_out *o, enum ar_effort e)
     if (e == AR_EFFORT_NONE && !ar_chat_can(o, AR_CAP(EFFORT_NONE))) {
         e = AR_EFFORT_MINIMAL;
         if (ar_chat_can(o, AR_CAP(REASONING))) {
-            ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, ar_chat_field(o, "reasoning_effort", "thinking"),
+            ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED,
+                         ar_chat_field(o, "reasoning_effort", "thinking"),
                          "the model always thinks");
         }
     }
@@ -77,11 +78,13 @@ void ar_chat_write_reasoning(struct ar_chat_out *o)
     }
     if (ar_chat_has(o, AR_QUIRK(NO_REASONING_EFFORT))) {
         if (e != AR_EFFORT_NONE) {
-            ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, field, "the upstream has no reasoning effort");
+            ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, field,
+                         "the upstream has no reasoning effort");
         }
         return;
     }
-    /* Whom nothing is known of gets the word as it is, but for "none": not to ask is the safer way not to think. */
+    /* Whom nothing is known of gets the word as it is, but for "none": not to ask is the safer way
+     * not to think. */
     bool knows = ar_chat_can(o, AR_CAP(REASONING)), unknown = o->t->caps == 0;
     if (!knows && !is_chat && (!unknown || e == AR_EFFORT_NONE)) {
         if (e != AR_EFFORT_NONE) {
@@ -98,7 +101,8 @@ void ar_chat_write_reasoning(struct ar_chat_out *o)
 
 static bool fits(struct ar_chat_out *o, const struct ar_opaque *sig)
 {
-    return sig && ar_opaque_fits(sig, o->t->vendor, o->t->account, ar_chat_can(o, AR_CAP(ACCOUNT_BOUND_THINKING)));
+    return sig && ar_opaque_fits(sig, o->t->vendor, o->t->account,
+                                 ar_chat_can(o, AR_CAP(ACCOUNT_BOUND_THINKING)));
 }
 
 static struct ar_str format_name(const struct ar_opaque *sig)
@@ -145,7 +149,8 @@ static void write_detail(struct ar_chat_out *o, const struct ar_block *b, unsign
 }
 
 /* All thinking of the turns as one string, blank lines between blocks. false: there is none. */
-static bool write_plain(struct ar_chat_out *o, struct ar_str key, const struct ar_turn *from, const struct ar_turn *end)
+static bool write_plain(struct ar_chat_out *o, struct ar_str key, const struct ar_turn *from,
+                        const struct ar_turn *end)
 {
     bool some = false;
     for (const struct ar_turn *t = from; t != end; t = t->next) {
@@ -170,11 +175,13 @@ static bool write_plain(struct ar_chat_out *o, struct ar_str key, const struct a
     return some;
 }
 
-void ar_chat_write_thinking(struct ar_chat_out *o, const struct ar_turn *from, const struct ar_turn *end)
+void ar_chat_write_thinking(struct ar_chat_out *o, const struct ar_turn *from,
+                            const struct ar_turn *end)
 {
     if (ar_chat_has(o, AR_QUIRK(REASONING_BACK))) {
         write_plain(o, AR_LIT("reasoning_content"), from, end);
-    } else if (ar_chat_has(o, AR_QUIRK(REASONING_FIELD)) && !ar_chat_has(o, AR_QUIRK(REASONING_DETAILS))) {
+    } else if (ar_chat_has(o, AR_QUIRK(REASONING_FIELD)) &&
+               !ar_chat_has(o, AR_QUIRK(REASONING_DETAILS))) {
         write_plain(o, AR_LIT("reasoning"), from, end);
     }
     if (!ar_chat_has(o, AR_QUIRK(REASONING_DETAILS))) {

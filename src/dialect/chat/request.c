@@ -1,7 +1,7 @@
-/* A client's request into the IR: the top-level fields, by a table. Text stays as escaped spans of the body; what
- * fields mean beyond their own value (which effort a model takes, which role it knows) is the encoders' business.
- * A field that no row names is kept verbatim for targets of this dialect and is silently dropped for others.
- * Errors carry the JSON path of the field. */
+/* A client's request into the IR: the top-level fields, by a table. Text stays as escaped spans of
+ * the body; what fields mean beyond their own value (which effort a model takes, which role it
+ * knows) is the encoders' business. A field that no row names is kept verbatim for targets of this
+ * dialect and is silently dropped for others. Errors carry the JSON path of the field. */
 #include "dialect/chat/chat.h"
 
 struct reader {
@@ -140,7 +140,8 @@ static enum ar_code read_schema(struct reader *x, struct ar_jval v)
     struct ar_settings *s = &x->r->set;
     struct ar_jval js = ar_json_get_lit(v, "json_schema");
     if (!ar_json_is(js, AR_J_OBJECT)) {
-        return ar_json_wrong(ar_json_is(js, AR_J_NONE) ? v : js, "an object with json_schema", x->in.err);
+        return ar_json_wrong(ar_json_is(js, AR_J_NONE) ? v : js, "an object with json_schema",
+                             x->in.err);
     }
     struct ar_jval schema = ar_json_get_lit(js, "schema");
     struct ar_jval strict = ar_json_get_lit(js, "strict");
@@ -173,7 +174,8 @@ static enum ar_code read_format(struct reader *x, struct ar_jval v, size_t at)
     } else if (ar_str_is_lit(type, "json_schema")) {
         return read_schema(x, v);
     } else {
-        return ar_json_wrong(ar_json_is(tv, AR_J_NONE) ? v : tv, "text, json_object or json_schema", x->in.err);
+        return ar_json_wrong(ar_json_is(tv, AR_J_NONE) ? v : tv, "text, json_object or json_schema",
+                             x->in.err);
     }
     return AR_OK;
 }
@@ -229,7 +231,8 @@ static void add_ext(struct reader *x, struct ar_str name, struct ar_jval v, enum
 {
     struct ar_ext *e = ar_arena_new(x->in.a, struct ar_ext);
     if (e) {
-        *e = (struct ar_ext){.from = AR_DIALECT_CHAT, .fate = fate, .name = name, .raw = ar_json_raw(v)};
+        *e = (struct ar_ext){
+            .from = AR_DIALECT_CHAT, .fate = fate, .name = name, .raw = ar_json_raw(v)};
         *x->ext_tail = e;
         x->ext_tail = &e->next;
     }
@@ -291,7 +294,10 @@ static enum ar_code skip(struct reader *x, struct ar_jval v, size_t at)
     return AR_OK;
 }
 
-#define F(name, read, at) {AR_LIT_INIT(name), read, at, AR_FATE_SILENT}
+#define F(name, read, at)                                                                          \
+    {                                                                                              \
+        AR_LIT_INIT(name), read, at, AR_FATE_SILENT                                                \
+    }
 static const struct field FIELDS[] = {
     F("model", read_str, offsetof(struct ar_request, model)),
     F("messages", read_messages, 0),
@@ -352,8 +358,8 @@ static enum ar_code fail_at(struct ar_err *err, const char *at, const char *note
     return c;
 }
 
-enum ar_code ar_chat_decode_request(struct ar_str body, const struct ar_wire_in *in, enum ar_op op, struct ar_arena *a,
-                                    struct ar_request **ret, struct ar_err *err)
+enum ar_code ar_chat_decode_request(struct ar_str body, const struct ar_wire_in *in, enum ar_op op,
+                                    struct ar_arena *a, struct ar_request **ret, struct ar_err *err)
 {
     (void)op;
     struct ar_jdoc *doc = ar_arena_new(a, struct ar_jdoc);

@@ -1,13 +1,15 @@
-/* The IR as a Chat Completions request for one target (PROTOCOLS 6, columns "Chat"). Deterministic: nothing but the
- * request and the target decides a byte. What the target cannot take is named through ar_lose; the first refusal
- * sticks and ends the call. Messages, parts, tools and reasoning have files of their own. */
+/* The IR as a Chat Completions request for one target (PROTOCOLS 6, columns "Chat"). Deterministic:
+ * nothing but the request and the target decides a byte. What the target cannot take is named
+ * through ar_lose; the first refusal sticks and ends the call. Messages, parts, tools and reasoning
+ * have files of their own. */
 #include "dialect/chat/chat.h"
 
 #include "base/hash.h"
 
 enum { STOPS_MAX = 4, USER_MAX = 64 };
 
-void ar_chat_lose(struct ar_chat_out *o, enum ar_fate fate, enum ar_loss what, const char *field, const char *why)
+void ar_chat_lose(struct ar_chat_out *o, enum ar_fate fate, enum ar_loss what, const char *field,
+                  const char *why)
 {
     enum ar_code c = ar_lose(o->l, fate, what, field, why);
     o->code = o->code == AR_OK ? c : o->code;
@@ -22,7 +24,8 @@ static void write_num(struct ar_chat_out *o, struct ar_str key, const struct ar_
 }
 
 /* A reasoning model takes the default alone, which may be left out without harm. */
-static void write_sampling(struct ar_chat_out *o, const char *name, const struct ar_num *n, double standard)
+static void write_sampling(struct ar_chat_out *o, const char *name, const struct ar_num *n,
+                           double standard)
 {
     if (n->tri != AR_SET) {
         return;
@@ -30,7 +33,8 @@ static void write_sampling(struct ar_chat_out *o, const char *name, const struct
     if (!ar_chat_can(o, AR_CAP(REASONING))) {
         write_num(o, ar_str_of(name), n);
     } else if (n->d < standard || n->d > standard) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, name, "the model is a reasoning model: it takes the default only");
+        ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, name,
+                     "the model is a reasoning model: it takes the default only");
     }
 }
 
@@ -39,7 +43,8 @@ static void write_limits(struct ar_chat_out *o)
     const struct ar_settings *s = &o->r->set;
     struct ar_jw *w = &o->w;
     if (s->max_tokens.tri == AR_SET && s->max_tokens.i <= 0) {
-        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "max_tokens", "the upstream's dialect has no request without output");
+        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "max_tokens",
+                     "the upstream's dialect has no request without output");
     } else if (s->max_tokens.tri == AR_SET && ar_chat_has(o, AR_QUIRK(LEGACY_MAX_TOKENS))) {
         ar_jw_key_i64(w, "max_tokens", s->max_tokens.i);
     } else if (s->max_tokens.tri == AR_SET) {
@@ -50,7 +55,8 @@ static void write_limits(struct ar_chat_out *o)
     write_sampling(o, "frequency_penalty", &s->freq_penalty, 0);
     write_sampling(o, "presence_penalty", &s->pres_penalty, 0);
     if (s->top_k.tri == AR_SET && o->r->dialect == AR_DIALECT_CHAT) {
-        write_num(o, AR_LIT("top_k"), &s->top_k); /* the client asked in this dialect, so its upstream knows it */
+        write_num(o, AR_LIT("top_k"),
+                  &s->top_k); /* the client asked in this dialect, so its upstream knows it */
     } else if (s->top_k.tri == AR_SET) {
         ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, "top_k", "the upstream's dialect has no top_k");
     }
@@ -71,7 +77,8 @@ static void write_limits(struct ar_chat_out *o)
     }
 }
 
-/* Four stop strings are sent, the rest is cut out of the answer by the undo filter; a reasoning model takes none. */
+/* Four stop strings are sent, the rest is cut out of the answer by the undo filter; a reasoning
+ * model takes none. */
 static void write_stops(struct ar_chat_out *o)
 {
     unsigned room = ar_chat_can(o, AR_CAP(REASONING)) ? 0 : STOPS_MAX, n = 0;
@@ -111,9 +118,11 @@ static void write_format(struct ar_chat_out *o)
     if (s->format == AR_FORMAT_TEXT) {
         ar_jw_key_lit(w, "type", "text");
     } else if (s->format == AR_FORMAT_JSON || ar_chat_has(o, AR_QUIRK(NO_JSON_SCHEMA))) {
-        ar_jw_key_lit(w, "type", "json_object"); /* the schema is in a system line: message_write.c */
+        ar_jw_key_lit(w, "type",
+                      "json_object"); /* the schema is in a system line: message_write.c */
     } else {
-        bool strict = s->schema_strict == AR_SET ? s->schema_strict_on : o->r->dialect != AR_DIALECT_CHAT;
+        bool strict =
+            s->schema_strict == AR_SET ? s->schema_strict_on : o->r->dialect != AR_DIALECT_CHAT;
         ar_jw_key_lit(w, "type", "json_schema");
         ar_jw_key(w, "json_schema");
         ar_jw_open(w, '{');
@@ -130,7 +139,8 @@ static void write_format(struct ar_chat_out *o)
     ar_jw_close(w, '}');
 }
 
-/* An id over 64 bytes is hashed: the vendor refuses it, and Claude Code's tells account and device. */
+/* An id over 64 bytes is hashed: the vendor refuses it, and Claude Code's tells account and device.
+ */
 static void write_user(struct ar_chat_out *o)
 {
     struct ar_str id = o->r->set.user_id;
@@ -173,7 +183,8 @@ static void write_service(struct ar_chat_out *o)
     write_user(o);
 }
 
-/* Fields of this dialect that the IR has no name for go back verbatim; those of others meet their fate. */
+/* Fields of this dialect that the IR has no name for go back verbatim; those of others meet their
+ * fate. */
 static void write_extensions(struct ar_chat_out *o)
 {
     for (const struct ar_ext *e = o->r->ext; e; e = e->next) {
@@ -184,7 +195,8 @@ static void write_extensions(struct ar_chat_out *o)
             ar_jw_raw(&o->w, e->raw);
         } else if (e->fate != AR_FATE_SILENT) {
             struct ar_str name = ar_arena_copy(o->a, e->name);
-            ar_chat_lose(o, e->fate, AR_DROPPED, name.p ? name.p : "", "the upstream's dialect has no such field");
+            ar_chat_lose(o, e->fate, AR_DROPPED, name.p ? name.p : "",
+                         "the upstream's dialect has no such field");
         }
     }
 }
@@ -203,8 +215,9 @@ static void write_stream(struct ar_chat_out *o)
     }
 }
 
-enum ar_code ar_chat_encode_request(const struct ar_request *r, enum ar_op op, const struct ar_target *t,
-                                    struct ar_arena *a, struct ar_losses *l, struct ar_encoded *ret)
+enum ar_code ar_chat_encode_request(const struct ar_request *r, enum ar_op op,
+                                    const struct ar_target *t, struct ar_arena *a,
+                                    struct ar_losses *l, struct ar_encoded *ret)
 {
     struct ar_chat_out o = {.w = ar_jw_on(ret->body), .r = r, .t = t, .a = a, .l = l, .ret = ret};
     (void)op; /* the dialect has no counting: it is never asked */

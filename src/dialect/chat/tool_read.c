@@ -1,9 +1,10 @@
-/* Tools and the choice among them, in every form that Chat has had: function and custom tools, the old functions[]
- * and function_call, allowed_tools, web_search_options. A tool of another type is kept whole: it is some place's own
- * server tool, and goes back only there. */
+/* Tools and the choice among them, in every form that Chat has had: function and custom tools, the
+ * old functions[] and function_call, allowed_tools, web_search_options. A tool of another type is
+ * kept whole: it is some place's own server tool, and goes back only there. */
 #include "dialect/chat/chat.h"
 
-static struct ar_tool *add_tool(struct ar_chat_in *in, struct ar_request *r, enum ar_tool_kind kind, struct ar_jval raw)
+static struct ar_tool *add_tool(struct ar_chat_in *in, struct ar_request *r, enum ar_tool_kind kind,
+                                struct ar_jval raw)
 {
     struct ar_tool **tail = &r->tools;
     while (*tail) {
@@ -24,7 +25,8 @@ static enum ar_code read_function(struct ar_chat_in *in, struct ar_jval f, struc
     struct ar_jval schema = ar_json_get_lit(f, "parameters");
     struct ar_jval strict = ar_json_get_lit(f, "strict");
     if (!ar_json_is(name, AR_J_STRING)) {
-        return ar_json_wrong(ar_json_is(name, AR_J_NONE) ? f : name, "a function with a string name", in->err);
+        return ar_json_wrong(ar_json_is(name, AR_J_NONE) ? f : name,
+                             "a function with a string name", in->err);
     }
     if (!ar_json_is_nil(schema) && !ar_json_is(schema, AR_J_OBJECT)) {
         return ar_json_wrong(schema, "a JSON Schema object", in->err);
@@ -46,7 +48,8 @@ static enum ar_code read_custom(struct ar_chat_in *in, struct ar_jval c, struct 
     struct ar_jval name = ar_json_get_lit(c, "name");
     struct ar_jval grammar = ar_json_get_lit(ar_json_get_lit(c, "format"), "grammar");
     if (!ar_json_is(name, AR_J_STRING)) {
-        return ar_json_wrong(ar_json_is(name, AR_J_NONE) ? c : name, "a custom tool with a string name", in->err);
+        return ar_json_wrong(ar_json_is(name, AR_J_NONE) ? c : name,
+                             "a custom tool with a string name", in->err);
     }
     t->description = ar_json_esc(ar_json_get_lit(c, "description"));
     if (ar_json_is(grammar, AR_J_OBJECT)) {
@@ -69,7 +72,11 @@ static enum ar_code read_tool(struct ar_chat_in *in, struct ar_jval v, struct ar
     if (!is_function && !is_custom && !type.n) {
         return ar_json_wrong(v, "a tool with a type", in->err);
     }
-    struct ar_tool *t = add_tool(in, r, is_function ? AR_TOOL_FUNCTION : is_custom ? AR_TOOL_CUSTOM : AR_TOOL_SERVER, v);
+    struct ar_tool *t = add_tool(in, r,
+                                 is_function ? AR_TOOL_FUNCTION
+                                 : is_custom ? AR_TOOL_CUSTOM
+                                             : AR_TOOL_SERVER,
+                                 v);
     if (!t) {
         return AR_TOO_LARGE;
     }
@@ -114,8 +121,10 @@ enum ar_code ar_chat_read_functions(struct ar_chat_in *in, struct ar_jval v, str
     r->legacy_functions = true;
     struct ar_jiter it = ar_json_iter(v);
     while (ar_json_next(&it)) {
-        struct ar_tool *t = ar_json_is(it.val, AR_J_OBJECT) ? add_tool(in, r, AR_TOOL_FUNCTION, it.val) : NULL;
-        enum ar_code c = t ? read_function(in, it.val, t) : ar_json_wrong(it.val, "an object", in->err);
+        struct ar_tool *t =
+            ar_json_is(it.val, AR_J_OBJECT) ? add_tool(in, r, AR_TOOL_FUNCTION, it.val) : NULL;
+        enum ar_code c =
+            t ? read_function(in, it.val, t) : ar_json_wrong(it.val, "an object", in->err);
         if (c != AR_OK) {
             return c;
         }

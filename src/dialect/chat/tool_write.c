@@ -1,7 +1,8 @@
-/* Tools, the choice among them and the parallel flag (PROTOCOLS 6.3, 6.4). Names that the wire does not take are
- * shortened with an undo row, so the client never sees it. Tools that only their vendor can run are dropped with a
- * warning, or refused where they were forced; Anthropic's client tools become functions with the schema that their
- * models know. Claude Code's placeholder for deferred tools says nothing to others and is left out. */
+/* Tools, the choice among them and the parallel flag (PROTOCOLS 6.3, 6.4). Names that the wire does
+ * not take are shortened with an undo row, so the client never sees it. Tools that only their
+ * vendor can run are dropped with a warning, or refused where they were forced; Anthropic's client
+ * tools become functions with the schema that their models know. Claude Code's placeholder for
+ * deferred tools says nothing to others and is left out. */
 #include "dialect/chat/chat.h"
 
 enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
@@ -11,22 +12,32 @@ static const struct client_tool {
     struct ar_str name, description, schema;
 } CLIENT_TOOLS[] = {
     {AR_LIT_INIT("bash"), AR_LIT_INIT("Runs a command in a persistent bash session."),
-     AR_LIT_INIT("{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\",\"description\":\"The command "
-                 "to run.\"},\"restart\":{\"type\":\"boolean\",\"description\":\"Restarts the session.\"}}}")},
+     AR_LIT_INIT("{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\","
+                 "\"description\":\"The command "
+                 "to run.\"},\"restart\":{\"type\":\"boolean\",\"description\":\"Restarts the "
+                 "session.\"}}}")},
     {AR_LIT_INIT("text_editor"), AR_LIT_INIT("Views, creates and edits text files."),
-     AR_LIT_INIT(
-         "{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\",\"enum\":[\"view\",\"create\","
-         "\"str_replace\",\"insert\"]},\"path\":{\"type\":\"string\"},\"file_text\":{\"type\":\"string\"},"
-         "\"old_str\":{\"type\":\"string\"},\"new_str\":{\"type\":\"string\"},\"insert_line\":{\"type\":\"integer\"},"
-         "\"insert_text\":{\"type\":\"string\"},\"view_range\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}},"
-         "\"required\":[\"command\",\"path\"]}")},
-    {AR_LIT_INIT("memory"), AR_LIT_INIT("Reads and writes files in the memory directory /memories."),
-     AR_LIT_INIT(
-         "{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\",\"enum\":[\"view\",\"create\","
-         "\"str_replace\",\"insert\",\"delete\",\"rename\"]},\"path\":{\"type\":\"string\"},\"file_text\":{\"type\":"
-         "\"string\"},\"old_str\":{\"type\":\"string\"},\"new_str\":{\"type\":\"string\"},\"insert_line\":{\"type\":"
-         "\"integer\"},\"insert_text\":{\"type\":\"string\"},\"old_path\":{\"type\":\"string\"},\"new_path\":{\"type\":"
-         "\"string\"},\"view_range\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}},\"required\":[\"command\"]}")},
+     AR_LIT_INIT("{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\",\"enum\":["
+                 "\"view\",\"create\","
+                 "\"str_replace\",\"insert\"]},\"path\":{\"type\":\"string\"},\"file_text\":{"
+                 "\"type\":\"string\"},"
+                 "\"old_str\":{\"type\":\"string\"},\"new_str\":{\"type\":\"string\"},\"insert_"
+                 "line\":{\"type\":\"integer\"},"
+                 "\"insert_text\":{\"type\":\"string\"},\"view_range\":{\"type\":\"array\","
+                 "\"items\":{\"type\":\"integer\"}}},"
+                 "\"required\":[\"command\",\"path\"]}")},
+    {AR_LIT_INIT("memory"),
+     AR_LIT_INIT("Reads and writes files in the memory directory /memories."),
+     AR_LIT_INIT("{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\",\"enum\":["
+                 "\"view\",\"create\","
+                 "\"str_replace\",\"insert\",\"delete\",\"rename\"]},\"path\":{\"type\":\"string\"}"
+                 ",\"file_text\":{\"type\":"
+                 "\"string\"},\"old_str\":{\"type\":\"string\"},\"new_str\":{\"type\":\"string\"},"
+                 "\"insert_line\":{\"type\":"
+                 "\"integer\"},\"insert_text\":{\"type\":\"string\"},\"old_path\":{\"type\":"
+                 "\"string\"},\"new_path\":{\"type\":"
+                 "\"string\"},\"view_range\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}"
+                 ",\"required\":[\"command\"]}")},
 };
 
 static const struct client_tool *client_tool_of(const struct ar_tool *t)
@@ -72,7 +83,8 @@ static bool has_properties(struct ar_chat_out *o, struct ar_str schema)
     }
     struct ar_jval root = ar_json_root(&doc);
     struct ar_jval props = ar_json_get_lit(root, "properties");
-    return ar_json_is(props, AR_J_OBJECT) ? ar_json_count(props) > 0 : ar_json_get_lit(root, "$ref").doc != NULL;
+    return ar_json_is(props, AR_J_OBJECT) ? ar_json_count(props) > 0
+                                          : ar_json_get_lit(root, "$ref").doc != NULL;
 }
 
 /* A deferred tool without a schema stands for others that only its vendor can load. */
@@ -84,7 +96,8 @@ static bool is_placeholder(struct ar_chat_out *o, const struct ar_tool *t)
 static bool is_sent(struct ar_chat_out *o, const struct ar_tool *t)
 {
     if (t->kind == AR_TOOL_SERVER) {
-        return client_tool_of(t) || (o->r->dialect == AR_DIALECT_CHAT && !ar_str_is_lit(t->name, "web_search"));
+        return client_tool_of(t) ||
+               (o->r->dialect == AR_DIALECT_CHAT && !ar_str_is_lit(t->name, "web_search"));
     }
     return !is_placeholder(o, t);
 }
@@ -102,14 +115,17 @@ static void write_function(struct ar_chat_out *o, struct ar_str name, const stru
         ar_jw_key_esc(w, "description", known ? known->description : t->description);
     }
     ar_jw_key(w, "parameters");
-    ar_jw_raw(w, known ? known->schema : t->schema.p ? t->schema : AR_LIT("{\"type\":\"object\",\"properties\":{}}"));
+    ar_jw_raw(w, known         ? known->schema
+                 : t->schema.p ? t->schema
+                               : AR_LIT("{\"type\":\"object\",\"properties\":{}}"));
     if (t->strict == AR_SET && !known) {
         ar_jw_key_bool(w, "strict", t->strict_on);
     }
     ar_jw_close(w, '}');
     ar_jw_close(w, '}');
     if (t->defer) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "tools", "the upstream cannot load tools later: all are sent");
+        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "tools",
+                     "the upstream cannot load tools later: all are sent");
     }
 }
 
@@ -149,12 +165,16 @@ static bool is_named(const struct ar_request *r, struct ar_str name)
     return false;
 }
 
-/* What only the vendor runs: search and the like are lost with a warning, a whole computer or a forced one not. */
+/* What only the vendor runs: search and the like are lost with a warning, a whole computer or a
+ * forced one not. */
 static void lose_server_tool(struct ar_chat_out *o, const struct ar_tool *t)
 {
-    static const struct ar_str REFUSED[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("browser"), AR_LIT_INIT("mcp"),
-                                            AR_LIT_INIT("file_search"), AR_LIT_INIT("code_exec")};
-    enum ar_fate fate = o->r->set.choice == AR_CHOICE_NAMED && is_named(o->r, wire_name(o, t)) ? AR_FATE_REJECT : AR_FATE_WARN;
+    static const struct ar_str REFUSED[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("browser"),
+                                            AR_LIT_INIT("mcp"), AR_LIT_INIT("file_search"),
+                                            AR_LIT_INIT("code_exec")};
+    enum ar_fate fate = o->r->set.choice == AR_CHOICE_NAMED && is_named(o->r, wire_name(o, t))
+                            ? AR_FATE_REJECT
+                            : AR_FATE_WARN;
     for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
         fate = ar_str_has_prefix(t->name, REFUSED[i]) ? AR_FATE_REJECT : fate;
     }
@@ -190,10 +210,12 @@ static unsigned write_list(struct ar_chat_out *o)
         ar_jw_close(&o->w, ']');
     }
     if (n > TOOLS_MAX && o->t->vendor == AR_VENDOR_OPENAI) {
-        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tools", "the upstream takes at most 128 tools");
+        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tools",
+                     "the upstream takes at most 128 tools");
     }
     for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
-        if (t->kind == AR_TOOL_SERVER && ar_str_is_lit(t->name, "web_search") && o->r->dialect == AR_DIALECT_CHAT) {
+        if (t->kind == AR_TOOL_SERVER && ar_str_is_lit(t->name, "web_search") &&
+            o->r->dialect == AR_DIALECT_CHAT) {
             ar_jw_key_raw(&o->w, "web_search_options", t->raw);
         }
     }
@@ -204,7 +226,8 @@ static unsigned write_list(struct ar_chat_out *o)
 static const struct ar_tool *find_tool(struct ar_chat_out *o, struct ar_str name)
 {
     for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
-        if (is_sent(o, t) && ar_str_is(name, t->kind == AR_TOOL_SERVER ? wire_name(o, t) : t->name)) {
+        if (is_sent(o, t) &&
+            ar_str_is(name, t->kind == AR_TOOL_SERVER ? wire_name(o, t) : t->name)) {
             return t;
         }
     }
@@ -229,7 +252,8 @@ static void write_named(struct ar_chat_out *o)
     const struct ar_name *n = o->r->set.choice_names;
     const struct ar_tool *t = n ? find_tool(o, n->s) : NULL;
     if (!t) {
-        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice", "it names a tool that is not in the list");
+        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+                     "it names a tool that is not in the list");
         return;
     }
     ar_jw_key(&o->w, "tool_choice");
@@ -242,7 +266,8 @@ static void write_required(struct ar_chat_out *o, unsigned tools)
         ar_jw_key_lit(&o->w, "tool_choice", "required");
         return;
     }
-    ar_chat_lose(o, AR_FATE_WARN, AR_EMULATED, "tool_choice", "the upstream cannot be made to call any tool");
+    ar_chat_lose(o, AR_FATE_WARN, AR_EMULATED, "tool_choice",
+                 "the upstream cannot be made to call any tool");
     if (tools == 1) {
         const struct ar_tool *t = o->r->tools;
         while (t && !is_sent(o, t)) {
@@ -266,7 +291,8 @@ static void write_allowed(struct ar_chat_out *o)
     ar_jw_key(w, "allowed_tools");
     ar_jw_open(w, '{');
     ar_jw_key(w, "mode");
-    ar_jw_esc(w, o->r->set.choice == AR_CHOICE_ALLOWED_REQUIRED ? AR_LIT("required") : AR_LIT("auto"));
+    ar_jw_esc(w,
+              o->r->set.choice == AR_CHOICE_ALLOWED_REQUIRED ? AR_LIT("required") : AR_LIT("auto"));
     ar_jw_key(w, "tools");
     ar_jw_open(w, '[');
     for (const struct ar_name *n = o->r->set.choice_names; n; n = n->next) {
@@ -274,7 +300,8 @@ static void write_allowed(struct ar_chat_out *o)
         if (t) {
             write_tool_name(o, t, n->s);
         } else {
-            ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice", "it names a tool that is not in the list");
+            ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+                         "it names a tool that is not in the list");
         }
     }
     ar_jw_close(w, ']');
@@ -286,8 +313,10 @@ static void write_choice(struct ar_chat_out *o, unsigned tools)
 {
     enum ar_choice choice = o->r->set.choice;
     if (tools == 0) { /* nothing to choose from: harmless unless something was forced */
-        if (choice == AR_CHOICE_REQUIRED || choice == AR_CHOICE_NAMED || choice == AR_CHOICE_ALLOWED_REQUIRED) {
-            ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice", "it forces a tool, and there is none in the list");
+        if (choice == AR_CHOICE_REQUIRED || choice == AR_CHOICE_NAMED ||
+            choice == AR_CHOICE_ALLOWED_REQUIRED) {
+            ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+                         "it forces a tool, and there is none in the list");
         }
         return;
     }
@@ -312,7 +341,8 @@ static void write_choice(struct ar_chat_out *o, unsigned tools)
     }
 }
 
-/* Names that only the history has are renamed the same way; their rows keep the answer's names right. */
+/* Names that only the history has are renamed the same way; their rows keep the answer's names
+ * right. */
 static bool is_listed(const struct ar_undo *u, struct ar_str name)
 {
     while (u && !ar_str_is(u->name, name)) {
@@ -324,7 +354,8 @@ static bool is_listed(const struct ar_undo *u, struct ar_str name)
 static void undo_history_names(struct ar_chat_out *o)
 {
     for (const struct ar_turn *t = o->r->turns; t; t = t->next) {
-        for (const struct ar_block *b = t->role == AR_ASSISTANT ? t->blocks : NULL; b; b = b->next) {
+        for (const struct ar_block *b = t->role == AR_ASSISTANT ? t->blocks : NULL; b;
+             b = b->next) {
             if (b->kind == AR_TOOL_USE && !is_listed(o->ret->undo, b->name)) {
                 send_name(o, b->name);
             }
@@ -341,7 +372,8 @@ void ar_chat_write_tools(struct ar_chat_out *o)
         if (!ar_chat_has(o, AR_QUIRK(NO_PARALLEL_FLAG))) {
             ar_jw_key_bool(&o->w, "parallel_tool_calls", o->r->set.parallel_on);
         } else if (!o->r->set.parallel_on) {
-            ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, ar_chat_field(o, "parallel_tool_calls", "disable_parallel_tool_use"),
+            ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED,
+                         ar_chat_field(o, "parallel_tool_calls", "disable_parallel_tool_use"),
                          "the upstream has no control of parallel calls");
         }
     }

@@ -1,0 +1,435 @@
+/* Whole answers: reading one of an upstream, writing one for a client, and observing a native one
+ * (usage and stop alone). An error object with status 200 is a failure, and so is an answer that
+ * says nothing and does not say how it ended: it must never look complete. */
+#include "dialect/chat/chat.h"
+
+#include "base/hash.h"
+
+static const struct ar_target NO_TARGET;
+
+static void nonsense(struct ar_fault *f, const char *why)
+{
+    *f = (struct ar_fault){.code = AR_UPSTREAM_ERROR,
+                           .blame = AR_OF_PLACE,
+                           .upstream_status = 200,
+                           .retry_after_ms = -1,
+                           .message = ar_str_of(why)};
+}
+
+/* Thinking inside the text of the first text block becomes a block before it. */
+static void cut_tags(struct ar_arena *a, struct ar_block **list)
+{
+    while (*list && (*list)->kind != AR_TEXT) {
+        list = &(*list)->next;
+    }
+    struct ar_block *b = *list;
+    struct ar_chat_tags tags = {0};
+    struct ar_chat_piece pieces[AR_CHAT_PIECES];
+    struct ar_buf scratch;
+    if (!b) {
+        return;
+    }
+    ar_buf_init(&scratch, a->max_bytes);
+    unsigned n = ar_chat_tags_cut(&tags, b->text, true, &scratch, pieces);
+    if (tags.at != AR_TAGS_OFF || (n && pieces[0].is_thinking)) {
+        struct ar_block *rest = b->next;
+        struct ar_block **tail = list;
+        *list = NULL;
+        for (unsigned i = 0; i < n; i++) {
+            struct ar_block *p =
+                ar_block_new(a, pieces[i].is_thinking ? AR_THINKING : AR_TEXT, &tail);
+            if (p) {
+                p->text = ar_arena_copy(a, pieces[i].text);
+                p->citations = pieces[i].is_thinking ? p->citations : b->citations;
+            }
+        }
+        *tail = rest;
+    }
+    ar_buf_done(&scratch);
+}
+
+static struct ar_chat_seen what_is_seen(const struct ar_block *b)
+{
+    struct ar_chat_seen seen = {0};
+    for (; b; b = b->next) {
+        seen.text |= b->kind == AR_TEXT && b->text.n;
+        seen.refusal |= b->kind == AR_REFUSAL;
+        seen.calls |= b->kind == AR_TOOL_USE;
+    }
+    return seen;
+}
+
+static enum ar_code read_choice(struct ar_chat_in *in, struct ar_jval choice, struct ar_response *r)
+{
+    struct ar_jval msg = ar_json_get_lit(choice, "message");
+    struct ar_block **tail = &r->blocks;
+    enum ar_code c = ar_chat_read_assistant(in, msg, &tail);
+    if (c != AR_OK) {
+        return c;
+    }
+    if (in->target->quirks & AR_QUIRK(THINK_TAGS)) {
+        cut_tags(in->a, &r->blocks);
+    }
+    struct ar_str finish = ar_chat_text_lit(in->a, choice, "finish_reason");
+    struct ar_jval logprobs = ar_json_get_lit(choice, "logprobs");
+    r->has_stop = finish.n > 0;
+    r->logprobs = ar_json_is(logprobs, AR_J_OBJECT) ? ar_json_raw(logprobs) : (struct ar_str){0};
+    ar_chat_read_stop(finish, choice, what_is_seen(r->blocks), &r->stop);
+    return AR_OK;
+}
+
+/* Id, model, time and usage of an answer. */
+static void read_facts(struct ar_jval root, struct ar_arena *a, struct ar_response *r)
+{
+    int64_t created = 0;
+    struct ar_jval usage = ar_json_get_lit(root, "usage");
+    r->id = ar_chat_text_lit(a, root, "id");
+    r->model = ar_chat_text_lit(a, root, "model");
+    r->service_tier = ar_chat_text_lit(a, root, "service_tier");
+    if (ar_json_i64(ar_json_get_lit(root, "created"), &created, NULL) == AR_OK && created > 0) {
+        r->created_unix = created;
+    }
+    ar_usage_clear(&r->usage);
+    if (ar_json_is(usage, AR_J_OBJECT)) {
+        ar_chat_read_usage(usage, &r->usage);
+    }
+}
+
+/* The root of an answer, or a fault. */
+static enum ar_code open_answer(struct ar_str body, unsigned depth, struct ar_arena *a,
+                                struct ar_jdoc **ret, struct ar_fault *f)
+{
+    struct ar_jdoc *doc = ar_arena_new(a, struct ar_jdoc);
+    if (!doc || ar_json_parse(body, depth, a, doc, NULL) != AR_OK ||
+        !ar_json_is(ar_json_root(doc), AR_J_OBJECT)) {
+        nonsense(f, "the upstream's answer is not a JSON object");
+        return doc ? AR_UPSTREAM_ERROR : AR_TOO_LARGE;
+    }
+    if (ar_chat_is_error(ar_json_get_lit(ar_json_root(doc), "error"))) {
+        ar_chat_decode_error(200, body, a, f);
+        return f->code;
+    }
+    *ret = doc;
+    return AR_OK;
+}
+
+enum ar_code ar_chat_decode_response(struct ar_str body, const struct ar_read_how *how,
+                                     struct ar_arena *a, struct ar_response **ret,
+                                     struct ar_fault *ret_fault)
+{
+    struct ar_jdoc *doc;
+    struct ar_err err;
+    enum ar_code c = open_answer(body, AR_JSON_DEPTH, a, &doc, ret_fault);
+    if (c != AR_OK) {
+        return c;
+    }
+    struct ar_jval root = ar_json_root(doc);
+    struct ar_response *first = NULL, **next = &first;
+    struct ar_chat_in in = {.a = a, .err = &err, .target = how->target ? how->target : &NO_TARGET};
+    uint8_t hash[32];
+    ar_sha256(ar_json_raw(ar_json_get_lit(root, "id")), hash);
+    memcpy(in.seed, hash, sizeof in.seed);
+    struct ar_jiter it = ar_json_iter(ar_json_get_lit(root, "choices"));
+    while (ar_json_next(&it)) {
+        struct ar_response *r = ar_arena_new(a, struct ar_response);
+        if (!r) {
+            return AR_TOO_LARGE;
+        }
+        if (ar_chat_is_error(
+                ar_json_get_lit(it.val, "error"))) { /* OpenRouter: the choice itself failed */
+            ar_chat_decode_error(200, ar_json_raw(it.val), a, ret_fault);
+            return ret_fault->code;
+        }
+        if ((c = read_choice(&in, it.val, r)) != AR_OK) {
+            nonsense(ret_fault, "the upstream's answer has a message that cannot be read");
+            return c == AR_TOO_LARGE ? c : AR_UPSTREAM_ERROR;
+        }
+        *next = r;
+        next = &r->more;
+    }
+    if (!first || (!first->blocks && !first->has_stop)) {
+        nonsense(ret_fault, "the upstream's answer is empty");
+        return AR_UPSTREAM_ERROR;
+    }
+    read_facts(root, a, first);
+    *ret = first;
+    return ar_arena_finish(a);
+}
+
+/* Three levels are enough: choices' members and the details of usage. */
+enum ar_code ar_chat_observe(struct ar_str body, struct ar_arena *a, struct ar_response *ret,
+                             struct ar_fault *ret_fault)
+{
+    struct ar_jdoc *doc;
+    enum ar_code c = open_answer(body, 3, a, &doc, ret_fault);
+    if (c != AR_OK) {
+        return c;
+    }
+    struct ar_jval root = ar_json_root(doc);
+    struct ar_jval choice = ar_json_at(ar_json_get_lit(root, "choices"), 0);
+    struct ar_str finish = ar_chat_text_lit(a, choice, "finish_reason");
+    *ret = (struct ar_response){0};
+    read_facts(root, a, ret);
+    ret->has_stop = finish.n > 0;
+    ar_chat_read_stop(
+        finish, choice,
+        (struct ar_chat_seen){.text = true, .calls = ar_str_is_lit(finish, "tool_calls")},
+        &ret->stop);
+    if (ar_str_is_lit(finish, "function_call")) {
+        ret->stop.reason = AR_STOP_TOOL_USE;
+    }
+    return AR_OK;
+}
+
+/* --- for a client
+ * ------------------------------------------------------------------------------------------- */
+
+struct answer {
+    struct ar_jw w;
+    const struct ar_write_how *how;
+    struct ar_losses *l;
+    struct ar_arena scratch;
+    bool legacy;
+};
+
+static void open_string(struct ar_jw *w)
+{
+    ar_buf_char(w->out, '"');
+}
+static void close_string(struct ar_jw *w)
+{
+    ar_buf_char(w->out, '"');
+    w->comma = true;
+}
+
+/* All blocks of a kind as one string, with sep between; null when there is none and a call says
+ * what is meant. */
+static void write_joined(struct ar_jw *w, const struct ar_block *b, enum ar_block_kind kind,
+                         struct ar_str sep)
+{
+    bool some = false;
+    open_string(w);
+    for (; b; b = b->next) {
+        if (b->kind == kind && b->text.n) {
+            ar_buf_str(w->out, some ? sep : AR_LIT(""));
+            ar_buf_str(w->out, b->text);
+            some = true;
+        }
+    }
+    close_string(w);
+}
+
+static void write_reasoning(struct answer *x, const struct ar_block *list)
+{
+    bool text = false, material = false;
+    const struct ar_request *r = x->how->request;
+    for (const struct ar_block *b = list; b; b = b->next) {
+        text |= b->kind == AR_THINKING && b->text.n;
+        material |= (b->kind == AR_THINKING || b->kind == AR_REDACTED_THINKING) && b->sig;
+    }
+    if (text && !(r && r->set.show == AR_SHOW_OMITTED)) {
+        ar_jw_key(&x->w, "reasoning_content");
+        write_joined(&x->w, list, AR_THINKING, AR_LIT("\\n\\n"));
+    }
+    if (!material) {
+        return;
+    }
+    unsigned index = 0;
+    ar_jw_key(&x->w, "reasoning_details");
+    ar_jw_open(&x->w, '[');
+    for (const struct ar_block *b = list; b; b = b->next) {
+        if ((b->kind == AR_THINKING || b->kind == AR_REDACTED_THINKING) && b->sig) {
+            struct ar_str t =
+                b->kind == AR_THINKING ? (b->text.p ? b->text : AR_LIT("")) : (struct ar_str){0};
+            ar_chat_write_detail(&x->w, t, b->sig, index++);
+        }
+    }
+    ar_jw_close(&x->w, ']');
+}
+
+static void write_annotations(struct answer *x, const struct ar_block *list)
+{
+    bool open = false;
+    int64_t at = 0;
+    for (const struct ar_block *b = list; b; b = b->next) {
+        int64_t end = at + (b->kind == AR_TEXT ? ar_chat_chars(b->text) : 0);
+        struct ar_jdoc doc;
+        if (b->kind == AR_TEXT && b->citations.p &&
+            ar_json_parse(b->citations, AR_JSON_DEPTH, &x->scratch, &doc, NULL) == AR_OK) {
+            struct ar_jiter it = ar_json_iter(ar_json_root(&doc));
+            while (ar_json_next(&it)) {
+                if (!ar_json_get_lit(it.val, "url").doc) {
+                    continue;
+                }
+                if (!open) {
+                    ar_jw_key(&x->w, "annotations");
+                    ar_jw_open(&x->w, '[');
+                    open = true;
+                }
+                ar_chat_write_citation(&x->w, ar_json_raw(it.val), &x->scratch, at, end);
+            }
+        }
+        at = end;
+    }
+    if (open) {
+        ar_jw_close(&x->w, ']');
+    }
+}
+
+static void write_call(struct answer *x, const struct ar_block *b)
+{
+    struct ar_jw *w = &x->w;
+    const char *kind = b->freeform ? "custom" : "function",
+               *input = b->freeform ? "input" : "arguments";
+    struct ar_str text = b->freeform || b->text.n ? b->text : AR_LIT("{}");
+    if (!x->legacy) {
+        ar_jw_open(w, '{');
+        ar_jw_key_text(w, "id", b->id);
+        ar_jw_key(w, "type");
+        ar_jw_esc(w, ar_str_of(kind));
+        ar_jw_key_n(w, kind, strlen(kind));
+    }
+    ar_jw_open(w, '{');
+    ar_jw_key_text(w, "name", b->name);
+    ar_jw_key_n(w, input, strlen(input));
+    ar_jw_text(w, b->freeform ? text : ar_args_text(text, &x->scratch));
+    ar_jw_close(w, '}');
+    if (!x->legacy) {
+        if (b->sig && b->sig->vendor == AR_VENDOR_GOOGLE) {
+            ar_jw_key(w, "extra_content");
+            ar_jw_open(w, '{');
+            ar_jw_key(w, "google");
+            ar_jw_open(w, '{');
+            ar_jw_key_text(w, "thought_signature", b->sig->data);
+            ar_jw_close(w, '}');
+            ar_jw_close(w, '}');
+        }
+        ar_jw_close(w, '}');
+    }
+}
+
+static void write_calls(struct answer *x, const struct ar_block *list)
+{
+    bool open = false;
+    for (const struct ar_block *b = list; b; b = b->next) {
+        if (b->kind != AR_TOOL_USE) {
+            continue;
+        }
+        if (x->legacy) { /* the old form has room for one */
+            ar_jw_key(&x->w, "function_call");
+            write_call(x, b);
+            return;
+        }
+        if (!open) {
+            ar_jw_key(&x->w, "tool_calls");
+            ar_jw_open(&x->w, '[');
+            open = true;
+        }
+        write_call(x, b);
+    }
+    if (open) {
+        ar_jw_close(&x->w, ']');
+    }
+}
+
+static const struct ar_block *find(const struct ar_block *b, enum ar_block_kind kind)
+{
+    while (b && b->kind != kind) {
+        b = b->next;
+    }
+    return b;
+}
+
+static void write_message(struct answer *x, const struct ar_response *r, struct ar_chat_seen seen)
+{
+    struct ar_jw *w = &x->w;
+    const struct ar_block *opaque = find(r->blocks, AR_OPAQUE_ITEM);
+    ar_jw_open(w, '{');
+    ar_jw_key_lit(w, "role", "assistant");
+    ar_jw_key(w, "content");
+    bool refused = seen.refusal || (r->stop.reason == AR_STOP_REFUSAL && !seen.text);
+    if (seen.text || (!seen.calls && !refused)) {
+        write_joined(w, r->blocks, AR_TEXT, AR_LIT(""));
+    } else {
+        ar_jw_null(w);
+    }
+    ar_jw_key(w, "refusal");
+    if (seen.refusal) {
+        write_joined(w, r->blocks, AR_REFUSAL, AR_LIT(""));
+    } else if (refused) {
+        ar_jw_esc(w, r->stop.explanation.n ? r->stop.explanation
+                                           : AR_LIT("The model declined to answer."));
+    } else {
+        ar_jw_null(w);
+    }
+    write_reasoning(x, r->blocks);
+    write_annotations(x, r->blocks);
+    write_calls(x, r->blocks);
+    if (opaque && opaque->vendor == AR_VENDOR_OPENAI && ar_str_is_lit(opaque->name, "audio")) {
+        ar_jw_key_raw(w, "audio", opaque->raw);
+    } else if (opaque || find(r->blocks, AR_IMAGE)) {
+        ar_note(x->l, AR_DROPPED, "content");
+    }
+    ar_jw_close(w, '}');
+}
+
+static const char *finish_of(const struct answer *x, const struct ar_response *r,
+                             struct ar_chat_seen seen)
+{
+    if (r->stop.reason == AR_STOP_REFUSAL) {
+        return seen.text ? "content_filter" : "stop";
+    }
+    return x->legacy && r->stop.reason == AR_STOP_TOOL_USE ? "function_call"
+                                                           : ar_chat_finish_of(r->stop.reason);
+}
+
+static void write_choice(struct answer *x, const struct ar_response *r, int64_t index)
+{
+    struct ar_jw *w = &x->w;
+    struct ar_chat_seen seen = what_is_seen(r->blocks);
+    ar_jw_open(w, '{');
+    ar_jw_key_i64(w, "index", index);
+    ar_jw_key(w, "message");
+    write_message(x, r, seen);
+    ar_jw_key(w, "logprobs");
+    if (r->logprobs.p) {
+        ar_jw_raw(w, r->logprobs);
+    } else {
+        ar_jw_null(w);
+    }
+    ar_jw_key(w, "finish_reason");
+    ar_jw_esc(w, ar_str_of(finish_of(x, r, seen)));
+    ar_jw_close(w, '}');
+}
+
+enum ar_code ar_chat_encode_response(const struct ar_response *r, const struct ar_write_how *how,
+                                     struct ar_losses *l, struct ar_buf *out)
+{
+    struct answer x = {.w = ar_jw_on(out),
+                       .how = how,
+                       .l = l,
+                       .legacy = how->request && how->request->legacy_functions};
+    struct ar_jw *w = &x.w;
+    int64_t index = 0;
+    ar_arena_init(&x.scratch, out->max);
+    ar_jw_open(w, '{');
+    ar_jw_key(w, "id");
+    ar_chat_write_id(how, r->id, w);
+    ar_jw_key_lit(w, "object", "chat.completion");
+    ar_jw_key_i64(w, "created", how->stamp.now_unix);
+    ar_jw_key_text(w, "model", how->model.n ? how->model : r->model);
+    ar_jw_key(w, "choices");
+    ar_jw_open(w, '[');
+    for (const struct ar_response *c = r; c; c = c->more) {
+        write_choice(&x, c, index++);
+    }
+    ar_jw_close(w, ']');
+    ar_jw_key(w, "usage");
+    ar_chat_write_usage(&r->usage, w);
+    if (r->service_tier.n && how->request && how->request->set.service_tier.n) {
+        ar_jw_key_text(w, "service_tier", r->service_tier);
+    }
+    ar_jw_close(w, '}');
+    ar_arena_done(&x.scratch);
+    return ar_buf_finish(out);
+}

@@ -1,0 +1,623 @@
+/* The stream of an upstream as events (PROTOCOLS 8.1). Content is borrowed from the frame, escapes
+ * and all; one tape of nodes serves all frames. The queue holds the events of the frame at hand.
+ * What compatible places do differently is tolerated here, each where it is read (PROTOCOLS 1.7).
+ * It owns its tape, its queue and its calls; it never holds content back but for the start of a
+ * think tag and for arguments that come before their tool's name. */
+#include "dialect/chat/reader.h"
+
+#include "base/hash.h"
+#include "base/id.h"
+
+#include <stdlib.h>
+
+static const struct ar_target NO_TARGET;
+enum { NO_INDEX = -1, LEGACY_INDEX = -2, CALLS_MAX = 4096 };
+
+void ar_chat_push(struct ar_reader *r, struct ar_event ev)
+{
+    if (r->n == r->cap) {
+        unsigned cap = r->cap ? r->cap * 2 : 16;
+        struct ar_event *q = realloc(r->queue, cap * sizeof *q);
+        if (!q) {
+            r->broken = true;
+            return;
+        }
+        r->queue = q;
+        r->cap = cap;
+    }
+    r->queue[r->n++] = ev;
+}
+
+void ar_chat_fail(struct ar_reader *r, enum ar_code code, const char *why)
+{
+    struct ar_fault *f = ar_arena_new(r->a, struct ar_fault);
+    static const struct ar_fault FULL = {
+        .code = AR_TOO_LARGE, .blame = AR_OF_US, .retry_after_ms = -1};
+    if (f) {
+        *f = (struct ar_fault){.code = code,
+                               .blame = code == AR_TOO_LARGE ? AR_OF_US : AR_OF_PLACE,
+                               .retry_after_ms = -1,
+                               .message = ar_str_of(why)};
+    }
+    r->ended = true;
+    ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f ? f : &FULL});
+}
+
+void ar_chat_note_usage(struct ar_reader *r, struct ar_jval root)
+{
+    struct ar_jval u = ar_json_get_lit(root, "usage");
+    struct ar_usage usage;
+    if (!ar_json_is(u, AR_J_OBJECT)) {
+        u = ar_json_get_lit(ar_json_get_lit(root, "x_groq"), "usage");
+    }
+    if (!ar_json_is(u, AR_J_OBJECT)) {
+        return;
+    }
+    ar_chat_read_usage(u, &usage);
+    ar_usage_merge(&r->usage, &usage);
+    r->has_usage = true;
+}
+
+void ar_chat_note_start(struct ar_reader *r, struct ar_jval root)
+{
+    uint8_t hash[32];
+    struct ar_str id = ar_chat_text_lit(r->a, root, "id");
+    r->started = true;
+    r->answer.id = ar_arena_copy(r->a, id);
+    r->answer.model = ar_arena_copy(r->a, ar_chat_text_lit(r->a, root, "model"));
+    if (ar_json_i64(ar_json_get_lit(root, "created"), &r->answer.created_unix, NULL) != AR_OK) {
+        r->answer.created_unix = 0;
+    }
+    ar_sha256(id, hash);
+    memcpy(r->seed, hash, sizeof r->seed);
+}
+
+void ar_chat_note_finish(struct ar_reader *r, struct ar_jval choice)
+{
+    struct ar_str finish = ar_json_esc(ar_json_get_lit(choice, "finish_reason"));
+    struct ar_stop stop;
+    if (!finish.n) {
+        return;
+    }
+    ar_chat_read_stop(finish, choice, (struct ar_chat_seen){0}, &stop);
+    r->finish = ar_arena_copy(r->a, finish);
+    if (stop.sequence.n) {
+        r->stop.sequence = ar_arena_copy(r->a, stop.sequence);
+    }
+}
+
+/* --- blocks
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static void close_block(struct ar_reader *r, int *b)
+{
+    if (*b >= 0) {
+        ar_chat_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)*b});
+        *b = -1;
+    }
+}
+
+static struct ar_block *start_block(struct ar_reader *r, enum ar_block_kind kind, unsigned *ret_b)
+{
+    struct ar_block *b = ar_arena_new(r->a, struct ar_block);
+    if (!b) {
+        ar_chat_fail(r, AR_TOO_LARGE, "the answer has too many blocks");
+        return NULL;
+    }
+    b->kind = kind;
+    *ret_b = r->next_b++;
+    ar_chat_push(r, (struct ar_event){.kind = AR_EV_BLOCK_START, .b = *ret_b, .block = b});
+    return b;
+}
+
+static void put_delta(struct ar_reader *r, unsigned b, enum ar_delta delta, struct ar_str text)
+{
+    ar_chat_push(r, (struct ar_event){.kind = AR_EV_DELTA, .delta = delta, .b = b, .text = text});
+}
+
+/* Text of one kind: the others end first, so their order is that of the answer. */
+static void put_said(struct ar_reader *r, int *b, enum ar_block_kind kind, enum ar_delta delta,
+                     struct ar_str text)
+{
+    int *all[] = {&r->think_b, &r->text_b, &r->refusal_b};
+    if (!text.n || r->ended) {
+        return;
+    }
+    if (*b < 0) {
+        unsigned fresh;
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+            close_block(r, all[i]);
+        }
+        if (!start_block(r, kind, &fresh)) {
+            return;
+        }
+        *b = (int)fresh;
+    }
+    put_delta(r, (unsigned)*b, delta, text);
+}
+
+static void put_thinking(struct ar_reader *r, struct ar_str text)
+{
+    r->thought |= text.n > 0;
+    put_said(r, &r->think_b, AR_THINKING, AR_D_THINKING, text);
+}
+
+static void put_plain_text(struct ar_reader *r, struct ar_str text)
+{
+    r->seen.text |= text.n > 0;
+    put_said(r, &r->text_b, AR_TEXT, AR_D_TEXT, text);
+}
+
+static void put_text(struct ar_reader *r, struct ar_str text, bool is_last)
+{
+    struct ar_chat_piece pieces[AR_CHAT_PIECES];
+    if (!(r->target->quirks & AR_QUIRK(THINK_TAGS))) {
+        put_plain_text(r, text);
+        return;
+    }
+    unsigned n = ar_chat_tags_cut(&r->tags, text, is_last, &r->scratch, pieces);
+    for (unsigned i = 0; i < n; i++) {
+        if (pieces[i].is_thinking) {
+            put_thinking(r, pieces[i].text);
+        } else {
+            put_plain_text(r, pieces[i].text);
+        }
+    }
+}
+
+/* --- thinking material
+ * -------------------------------------------------------------------------------------- */
+
+/* reasoning_details: the text only where the plain field lacks it; signatures go to the open
+ * thinking block, and what is encrypted without one is a block of its own. */
+static void read_details(struct ar_reader *r, struct ar_jval details, bool has_plain)
+{
+    struct ar_jiter it = ar_json_iter(details);
+    while (ar_json_next(&it) && !r->ended) {
+        struct ar_jval text = ar_json_get_lit(it.val, "text");
+        if (!ar_json_is(text, AR_J_STRING)) {
+            text = ar_json_get_lit(it.val, "summary");
+        }
+        if (!has_plain) {
+            put_thinking(r, ar_json_esc(text));
+        }
+        struct ar_opaque *sig = ar_chat_read_opaque(r->a, it.val, r->target);
+        if (!sig) {
+            continue;
+        }
+        if (r->think_b >= 0 && sig->form != AR_REDACTED) {
+            ar_chat_push(r, (struct ar_event){.kind = AR_EV_DELTA,
+                                              .delta = AR_D_SIGNATURE,
+                                              .b = (unsigned)r->think_b,
+                                              .opaque = sig});
+            close_block(r, &r->think_b);
+            continue;
+        }
+        int b = -1;
+        unsigned fresh;
+        close_block(r, &r->think_b);
+        close_block(r, &r->text_b);
+        struct ar_block *block =
+            start_block(r, sig->form == AR_SIGNATURE ? AR_THINKING : AR_REDACTED_THINKING, &fresh);
+        if (block) {
+            block->sig = sig;
+            b = (int)fresh;
+            close_block(r, &b);
+        }
+    }
+}
+
+static void read_thinking(struct ar_reader *r, struct ar_jval delta)
+{
+    struct ar_str text = ar_json_esc(ar_json_get_lit(delta, "reasoning_content"));
+    if (!text.n) {
+        text = ar_json_esc(ar_json_get_lit(delta, "reasoning"));
+    }
+    put_thinking(r, text);
+    struct ar_jval details = ar_json_get_lit(delta, "reasoning_details");
+    if (ar_json_count(details)) {
+        read_details(r, details, text.n > 0);
+    }
+}
+
+/* Mistral sends content as a list of text and thinking parts. */
+static void read_content(struct ar_reader *r, struct ar_jval content)
+{
+    if (!ar_json_is(content, AR_J_ARRAY)) {
+        struct ar_str text = ar_json_esc(content);
+        if (text.n) {
+            put_text(r, text, false);
+        }
+        return;
+    }
+    struct ar_jiter it = ar_json_iter(content);
+    while (ar_json_next(&it)) {
+        struct ar_jiter inner = ar_json_iter(ar_json_get_lit(it.val, "thinking"));
+        put_plain_text(r, ar_json_esc(ar_json_get_lit(it.val, "text")));
+        while (ar_json_next(&inner)) {
+            put_thinking(r, ar_json_esc(ar_json_get_lit(inner.val, "text")));
+        }
+    }
+}
+
+static void read_annotations(struct ar_reader *r, struct ar_jval annotations)
+{
+    struct ar_jiter it = ar_json_iter(annotations);
+    while (r->text_b >= 0 && ar_json_next(&it)) {
+        struct ar_str c = ar_chat_read_citation(r->a, it.val);
+        if (c.p) {
+            put_delta(r, (unsigned)r->text_b, AR_D_CITATION, c);
+        }
+    }
+}
+
+/* --- calls
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static struct ar_chat_call *add_call(struct ar_reader *r, int64_t index)
+{
+    if (r->call_n == r->call_cap) {
+        unsigned cap = r->call_cap ? r->call_cap * 2 : 4;
+        struct ar_chat_call *calls =
+            cap <= CALLS_MAX ? realloc(r->calls, cap * sizeof *calls) : NULL;
+        if (!calls) {
+            ar_chat_fail(r, AR_TOO_LARGE, "the answer has too many calls");
+            return NULL;
+        }
+        r->calls = calls;
+        r->call_cap = cap;
+    }
+    struct ar_chat_call *c = &r->calls[r->call_n++];
+    *c = (struct ar_chat_call){.index = index};
+    ar_buf_init(&c->early, r->content_max);
+    return c;
+}
+
+/* The call that a fragment belongs to. Without an index a new id, or a new name, is a new call; the
+ * same index with another id and a name is one too (places that number every call 0). */
+static struct ar_chat_call *find_call(struct ar_reader *r, int64_t index, struct ar_str id,
+                                      struct ar_str name)
+{
+    bool joins_names = (r->target->quirks & AR_QUIRK(NAME_FRAGMENTS)) != 0;
+    struct ar_chat_call *last = r->call_n ? &r->calls[r->call_n - 1] : NULL;
+    if (index == NO_INDEX) {
+        for (unsigned i = 0; id.n && i < r->call_n; i++) {
+            if (ar_str_is(r->calls[i].id, id)) {
+                return &r->calls[i];
+            }
+        }
+        bool fresh = !last || (id.n && last->id.n) || (!id.n && name.n && !joins_names);
+        return fresh ? add_call(r, NO_INDEX) : last;
+    }
+    for (unsigned i = r->call_n; i-- > 0;) {
+        struct ar_chat_call *c = &r->calls[i];
+        if (c->index == index) {
+            bool other = id.n && c->id.n && !ar_str_is(c->id, id) && name.n && !joins_names;
+            return other ? add_call(r, index) : c;
+        }
+    }
+    return add_call(r, index);
+}
+
+static void start_call(struct ar_reader *r, struct ar_chat_call *c)
+{
+    close_block(r, &r->think_b);
+    close_block(r, &r->text_b);
+    close_block(r, &r->refusal_b);
+    if (!c->id.n) {
+        char id[32];
+        ar_id_base62(r->seed, "call", r->minted++, 22, id);
+        c->id = ar_arena_fmt(r->a, "call_%s", id);
+    }
+    struct ar_block *b = start_block(r, AR_TOOL_USE, &c->b);
+    if (!b) {
+        return;
+    }
+    b->id = c->id;
+    b->name = c->name;
+    b->freeform = c->freeform;
+    b->sig = c->sig;
+    c->started = true;
+    r->seen.calls = true;
+    if (c->early.n) {
+        put_delta(r, c->b, c->freeform ? AR_D_FREEFORM : AR_D_JSON, ar_buf_view(&c->early));
+    }
+}
+
+static struct ar_str read_arguments(struct ar_reader *r, struct ar_jval v)
+{
+    if (ar_json_is(v, AR_J_OBJECT) || ar_json_is(v, AR_J_ARRAY)) {
+        return ar_json_escape_in(ar_json_raw(v), r->a);
+    }
+    return ar_json_esc(v);
+}
+
+static void feed_call(struct ar_reader *r, struct ar_chat_call *c, struct ar_str id,
+                      struct ar_str name, struct ar_str input)
+{
+    bool joins_names = (r->target->quirks & AR_QUIRK(NAME_FRAGMENTS)) != 0;
+    if (!c->id.n && id.n) {
+        c->id = ar_arena_copy(r->a, id);
+    }
+    if (!c->started && name.n && !c->name.n) {
+        c->name = ar_arena_copy(r->a, name);
+    } else if (!c->started && name.n && joins_names) {
+        c->name = ar_arena_fmt(r->a, "%.*s%.*s", AR_FMT(c->name), AR_FMT(name));
+    }
+    if (!c->started && c->name.n && (input.n || (c->id.n && !joins_names))) {
+        start_call(r, c);
+    }
+    if (!input.n || r->ended) {
+        return;
+    }
+    if (c->started) {
+        put_delta(r, c->b, c->freeform ? AR_D_FREEFORM : AR_D_JSON, input);
+        return;
+    }
+    ar_buf_str(&c->early, input);
+    if (ar_buf_finish(&c->early) != AR_OK) {
+        ar_chat_fail(r, AR_TOO_LARGE, "a call's arguments are too large");
+    }
+}
+
+static void read_call(struct ar_reader *r, struct ar_jval v, int64_t index)
+{
+    struct ar_jval custom = ar_json_get_lit(v, "custom");
+    bool freeform = ar_json_is(custom, AR_J_OBJECT);
+    struct ar_jval f = freeform                ? custom
+                       : index == LEGACY_INDEX ? v
+                                               : ar_json_get_lit(v, "function");
+    struct ar_str id = ar_chat_text_lit(r->a, v, "id");
+    struct ar_str name = ar_chat_text_lit(r->a, f, "name");
+    struct ar_chat_call *c = find_call(r, index, id, name);
+    if (!c) {
+        return;
+    }
+    c->freeform |= freeform;
+    struct ar_opaque *sig = ar_chat_read_extra(r->a, v, r->target);
+    if (sig && !c->started) {
+        c->sig = sig;
+    } else if (sig && !c->sig) {
+        c->sig = sig;
+        ar_chat_push(r,
+                     (struct ar_event){
+                         .kind = AR_EV_DELTA, .delta = AR_D_SIGNATURE, .b = c->b, .opaque = sig});
+    }
+    feed_call(r, c, id, name,
+              read_arguments(r, ar_json_get(f, freeform ? AR_LIT("input") : AR_LIT("arguments"))));
+}
+
+static void read_calls(struct ar_reader *r, struct ar_jval calls)
+{
+    struct ar_jiter it = ar_json_iter(calls);
+    while (ar_json_next(&it) && !r->ended) {
+        int64_t index = NO_INDEX;
+        if (ar_json_i64(ar_json_get_lit(it.val, "index"), &index, NULL) != AR_OK || index < 0) {
+            index = NO_INDEX;
+        }
+        read_call(r, it.val, index);
+    }
+}
+
+/* --- frames
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static void read_delta(struct ar_reader *r, struct ar_jval d)
+{
+    struct ar_jval calls = ar_json_get_lit(d, "tool_calls");
+    struct ar_jval fc = ar_json_get_lit(d, "function_call");
+    struct ar_str refusal = ar_json_esc(ar_json_get_lit(d, "refusal"));
+    read_thinking(r, d);
+    read_content(r, ar_json_get_lit(d, "content"));
+    if (refusal.n) {
+        r->seen.refusal = true;
+        put_said(r, &r->refusal_b, AR_REFUSAL, AR_D_REFUSAL, refusal);
+    }
+    read_annotations(r, ar_json_get_lit(d, "annotations"));
+    if (ar_json_count(calls)) {
+        read_calls(r, calls);
+    }
+    if (ar_json_is(fc, AR_J_OBJECT)) {
+        read_call(r, fc, LEGACY_INDEX);
+    }
+}
+
+static void fail_by(struct ar_reader *r, struct ar_str body)
+{
+    struct ar_fault *f = ar_arena_new(r->a, struct ar_fault);
+    if (!f) {
+        ar_chat_fail(r, AR_TOO_LARGE, "the answer is too large");
+        return;
+    }
+    ar_chat_decode_error(200, body, r->a, f);
+    r->ended = true;
+    ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f});
+}
+
+/* Only candidate 0 is shown: no other dialect has more than one on a stream. */
+static struct ar_jval first_choice(struct ar_jval root)
+{
+    struct ar_jiter it = ar_json_iter(ar_json_get_lit(root, "choices"));
+    while (ar_json_next(&it)) {
+        int64_t index = 0;
+        if (ar_json_i64(ar_json_get_lit(it.val, "index"), &index, NULL) != AR_OK || index == 0) {
+            return it.val;
+        }
+    }
+    return (struct ar_jval){0};
+}
+
+static void end_stream(struct ar_reader *r)
+{
+    if (r->target->quirks & AR_QUIRK(THINK_TAGS)) {
+        put_text(r, (struct ar_str){"", 0}, true);
+    }
+    for (unsigned i = 0; i < r->call_n && !r->ended; i++) {
+        if (!r->calls[i].started && r->calls[i].name.n) {
+            start_call(r, &r->calls[i]);
+        }
+    }
+    if (r->ended) {
+        return;
+    }
+    if (!r->finish.n && !r->seen.text && !r->seen.calls && !r->seen.refusal) {
+        ar_chat_fail(r, AR_UPSTREAM_ERROR, "the upstream's stream ended without an answer");
+        return;
+    }
+    close_block(r, &r->think_b);
+    close_block(r, &r->text_b);
+    close_block(r, &r->refusal_b);
+    for (unsigned i = 0; i < r->call_n; i++) {
+        int b = r->calls[i].started ? (int)r->calls[i].b : -1;
+        close_block(r, &b);
+    }
+    struct ar_str sequence = r->stop.sequence;
+    ar_chat_read_stop(r->finish, (struct ar_jval){0}, r->seen, &r->stop);
+    if (sequence.n && r->stop.reason == AR_STOP_END) {
+        r->stop.reason = AR_STOP_SEQUENCE;
+        r->stop.sequence = sequence;
+    }
+    if (r->has_usage) {
+        ar_chat_push(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage});
+    }
+    ar_chat_push(r, (struct ar_event){.kind = AR_EV_STOP,
+                                      .stop = &r->stop,
+                                      .usage = r->has_usage ? &r->usage : NULL});
+    ar_chat_push(r, (struct ar_event){.kind = AR_EV_END});
+    r->ended = true;
+}
+
+static void read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_str data)
+{
+    if (ar_chat_is_error(ar_json_get_lit(root, "error"))) {
+        fail_by(r, data);
+        return;
+    }
+    struct ar_jval choice = first_choice(root);
+    if (ar_chat_is_error(ar_json_get_lit(choice, "error"))) { /* OpenRouter */
+        fail_by(r, ar_json_raw(choice));
+        return;
+    }
+    if (!r->started) {
+        ar_chat_note_start(r, root);
+        ar_chat_push(r, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
+    }
+    ar_chat_note_usage(r, root);
+    struct ar_jval delta = ar_json_get_lit(choice, "delta");
+    if (!ar_json_is(delta, AR_J_OBJECT)) { /* a whole message in a chunk */
+        delta = ar_json_get_lit(choice, "message");
+    }
+    if (ar_json_is(delta, AR_J_OBJECT)) {
+        read_delta(r, delta);
+    }
+    ar_chat_note_finish(r, choice);
+    if (ar_str_is_lit(r->finish, "error") && !r->ended) {
+        ar_chat_fail(r, AR_UPSTREAM_ERROR, "the upstream's model failed");
+    }
+}
+
+void ar_chat_read_frame(struct ar_reader *r, const struct ar_frame *f)
+{
+    if (r->at == r->n) {
+        r->at = r->n = 0;
+    }
+    if (r->ended) {
+        return;
+    }
+    if (r->relay) {
+        ar_chat_relay_frame(r, f);
+        return;
+    }
+    struct ar_str data = ar_str_trim(f->data);
+    if (!data.n) {
+        return;
+    }
+    if (ar_str_is_lit(data, "[DONE]")) {
+        end_stream(r);
+    } else if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) != AR_OK ||
+               !ar_json_is(ar_json_root(&r->doc), AR_J_OBJECT)) {
+        ar_chat_fail(r, AR_UPSTREAM_ERROR,
+                     "the upstream's stream has a frame that is not a JSON object");
+    } else {
+        read_chunk(r, ar_json_root(&r->doc), data);
+    }
+}
+
+/* A stream that ends without a finish and without [DONE] is cut, however clean its end looks. */
+void ar_chat_read_eof(struct ar_reader *r, enum ar_eof eof)
+{
+    (void)eof;
+    if (r->at == r->n) {
+        r->at = r->n = 0;
+    }
+    if (r->ended) {
+        return;
+    }
+    if (!r->finish.n) {
+        ar_chat_fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
+    } else if (r->relay) {
+        ar_chat_relay_end(r, AR_LIT(""));
+    } else {
+        end_stream(r);
+    }
+}
+
+bool ar_chat_read_next(struct ar_reader *r, struct ar_event *ret)
+{
+    if (r->at < r->n) {
+        *ret = r->queue[r->at++];
+        return true;
+    }
+    if (r->broken && !r->ended) {
+        r->ended = true;
+        static const struct ar_fault FULL = {
+            .code = AR_TOO_LARGE, .blame = AR_OF_US, .retry_after_ms = -1};
+        *ret = (struct ar_event){.kind = AR_EV_ERROR, .fault = &FULL};
+        return true;
+    }
+    return false;
+}
+
+bool ar_chat_read_lingers(const struct ar_reader *r)
+{
+    return r->finish.n > 0 && !r->ended && (!r->relay || r->rests);
+}
+
+struct ar_reader *ar_chat_reader_new(const struct ar_read_how *how, struct ar_arena *a)
+{
+    struct ar_reader *r = ar_arena_new(a, struct ar_reader);
+    if (!r) {
+        return NULL;
+    }
+    r->target = how->target ? how->target : &NO_TARGET;
+    r->a = a;
+    r->relay = how->relay;
+    r->swallow = how->swallow_usage;
+    r->content_max = how->content_max ? how->content_max : (size_t)1 << 24;
+    r->text_b = r->think_b = r->refusal_b = -1;
+    ar_usage_clear(&r->usage);
+    ar_buf_init(&r->scratch, r->content_max * 2);
+    ar_buf_init(&r->same.bytes, 65536);
+    return r;
+}
+
+void ar_chat_reader_done(struct ar_reader *r)
+{
+    if (!r) {
+        return;
+    }
+    for (unsigned i = 0; i < r->call_n; i++) {
+        ar_buf_done(&r->calls[i].early);
+    }
+    free(r->calls);
+    free(r->queue);
+    ar_jtape_done(&r->tape);
+    ar_buf_done(&r->scratch);
+    ar_buf_done(&r->same.bytes);
+    r->calls = NULL;
+    r->queue = NULL;
+    r->call_n = r->at = r->n = 0;
+}
