@@ -82,9 +82,9 @@ static void release(struct ar_stopper *s, size_t keep)
 /* Reads what is complete; stops at a match and forgets all from its beginning on. */
 static void scan(struct ar_stopper *s, bool is_last)
 {
-    struct ar_str rest = ar_str_n(s->esc.p + s->scanned, s->esc.n - s->scanned);
+    struct ar_str rest = ar_str_from(ar_buf_view(&s->esc), s->scanned);
     struct ar_unit u;
-    while (!s->hit && s->esc.p && ar_unit_next(&rest, is_last, &u)) {
+    while (!s->hit && ar_unit_next(&rest, is_last, &u)) {
         struct held_unit h = {s->b, (uint8_t)u.n, (uint8_t)u.dec_n};
         ar_buf_put(&s->units, &h, sizeof h);
         ar_buf_put(&s->dec, u.dec, u.dec_n);

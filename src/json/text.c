@@ -172,7 +172,7 @@ void ar_json_escape(struct ar_str text, struct ar_buf *out)
         }
         i += step;
     }
-    ar_buf_put(out, text.p + from, text.n - from);
+    ar_buf_str(out, ar_str_from(text, from));
 }
 
 struct ar_str ar_json_escape_in(struct ar_str text, struct ar_arena *a)
