@@ -110,7 +110,6 @@ static void close_chunk(struct ar_writer *w, struct ar_framer *out, struct ar_st
         ar_buf_char(b, '}');
     }
     out->how->end(out);
-    out->count++;
 }
 
 /* {"<key>":"<text>"} */
@@ -398,7 +397,6 @@ static void put_usage(struct ar_writer *w, const struct ar_usage *u, struct ar_f
     ar_chat_write_usage(u, &j);
     ar_buf_char(out->out, '}');
     out->how->end(out);
-    out->count++;
 }
 
 static const char *finish_of(const struct ar_writer *w, const struct ar_stop *stop)
@@ -452,7 +450,6 @@ static void put_end(struct ar_writer *w, struct ar_framer *out)
     out->how->begin(out, (struct ar_str){0});
     ar_buf_lit(out->out, "[DONE]");
     out->how->end(out);
-    out->count++;
 }
 
 static void put_error(struct ar_writer *w, const struct ar_fault *f, struct ar_framer *out)
@@ -462,7 +459,6 @@ static void put_error(struct ar_writer *w, const struct ar_fault *f, struct ar_f
     out->how->begin(out, (struct ar_str){0});
     ar_chat_encode_error(f ? f : &UNKNOWN, (struct ar_str){0}, out->out);
     out->how->end(out);
-    out->count++;
 }
 
 static void put_start(struct ar_writer *w, const struct ar_response *answer, struct ar_framer *out)

@@ -1,66 +1,10 @@
 /* Tools, the choice among them and the parallel flag (PROTOCOLS 6.3, 6.4). Names that the wire does
  * not take are shortened with an undo row, so the client never sees it. Tools that only their
- * vendor can run are dropped with a warning, or refused where they were forced; Anthropic's client
- * tools become functions with the schema that their models know. Claude Code's placeholder for
- * deferred tools says nothing to others and is left out. */
+ * vendor can run are dropped with a warning, or refused where they were forced. Claude Code's
+ * placeholder for deferred tools says nothing to others and is left out. */
 #include "dialect/chat/chat.h"
 
 enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
-
-/* Schemas of Anthropic's client tools, for models that do not know them by name. */
-static const struct client_tool {
-    struct ar_str name, description, schema;
-} CLIENT_TOOLS[] = {
-    {AR_LIT_INIT("bash"), AR_LIT_INIT("Runs a command in a persistent bash session."),
-     AR_LIT_INIT("{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\","
-                 "\"description\":\"The command "
-                 "to run.\"},\"restart\":{\"type\":\"boolean\",\"description\":\"Restarts the "
-                 "session.\"}}}")},
-    {AR_LIT_INIT("text_editor"), AR_LIT_INIT("Views, creates and edits text files."),
-     AR_LIT_INIT("{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\",\"enum\":["
-                 "\"view\",\"create\","
-                 "\"str_replace\",\"insert\"]},\"path\":{\"type\":\"string\"},\"file_text\":{"
-                 "\"type\":\"string\"},"
-                 "\"old_str\":{\"type\":\"string\"},\"new_str\":{\"type\":\"string\"},\"insert_"
-                 "line\":{\"type\":\"integer\"},"
-                 "\"insert_text\":{\"type\":\"string\"},\"view_range\":{\"type\":\"array\","
-                 "\"items\":{\"type\":\"integer\"}}},"
-                 "\"required\":[\"command\",\"path\"]}")},
-    {AR_LIT_INIT("memory"),
-     AR_LIT_INIT("Reads and writes files in the memory directory /memories."),
-     AR_LIT_INIT("{\"type\":\"object\",\"properties\":{\"command\":{\"type\":\"string\",\"enum\":["
-                 "\"view\",\"create\","
-                 "\"str_replace\",\"insert\",\"delete\",\"rename\"]},\"path\":{\"type\":\"string\"}"
-                 ",\"file_text\":{\"type\":"
-                 "\"string\"},\"old_str\":{\"type\":\"string\"},\"new_str\":{\"type\":\"string\"},"
-                 "\"insert_line\":{\"type\":"
-                 "\"integer\"},\"insert_text\":{\"type\":\"string\"},\"old_path\":{\"type\":"
-                 "\"string\"},\"new_path\":{\"type\":"
-                 "\"string\"},\"view_range\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}}"
-                 ",\"required\":[\"command\"]}")},
-};
-
-static const struct client_tool *client_tool_of(const struct ar_tool *t)
-{
-    for (size_t i = 0; i < sizeof CLIENT_TOOLS / sizeof *CLIENT_TOOLS; i++) {
-        struct ar_str name = CLIENT_TOOLS[i].name;
-        if (ar_str_has_prefix(t->name, name) && (t->name.n == name.n || t->name.p[name.n] == '_')) {
-            return &CLIENT_TOOLS[i];
-        }
-    }
-    return NULL;
-}
-
-/* The name by which the model calls a client tool: in its wire form. */
-static struct ar_str wire_name(struct ar_chat_out *o, const struct ar_tool *t)
-{
-    struct ar_jdoc doc;
-    struct ar_str name = {0};
-    if (t->raw.p && ar_json_parse(t->raw, 1, o->a, &doc, NULL) == AR_OK) {
-        name = ar_chat_text_lit(o->a, ar_json_root(&doc), "name");
-    }
-    return name.n ? name : t->name;
-}
 
 /* The legal form of a name, with its undo row when it differs. */
 static struct ar_str send_name(struct ar_chat_out *o, struct ar_str name)
@@ -96,29 +40,25 @@ static bool is_placeholder(struct ar_chat_out *o, const struct ar_tool *t)
 static bool is_sent(struct ar_chat_out *o, const struct ar_tool *t)
 {
     if (t->kind == AR_TOOL_SERVER) {
-        return client_tool_of(t) ||
-               (o->r->dialect == AR_DIALECT_CHAT && !ar_str_is_lit(t->name, "web_search"));
+        return o->r->dialect == AR_DIALECT_CHAT && !ar_str_is_lit(t->name, "web_search");
     }
     return !is_placeholder(o, t);
 }
 
-static void write_function(struct ar_chat_out *o, struct ar_str name, const struct ar_tool *t)
+static void write_function(struct ar_chat_out *o, const struct ar_tool *t)
 {
-    const struct client_tool *known = t->kind == AR_TOOL_SERVER ? client_tool_of(t) : NULL;
     struct ar_jw *w = &o->w;
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "function");
     ar_jw_key(w, "function");
     ar_jw_open(w, '{');
-    ar_jw_key_text(w, "name", send_name(o, name));
-    if (known || t->description.p) {
-        ar_jw_key_esc(w, "description", known ? known->description : t->description);
+    ar_jw_key_text(w, "name", send_name(o, t->name));
+    if (t->description.p) {
+        ar_jw_key_esc(w, "description", t->description);
     }
     ar_jw_key(w, "parameters");
-    ar_jw_raw(w, known         ? known->schema
-                 : t->schema.p ? t->schema
-                               : AR_LIT("{\"type\":\"object\",\"properties\":{}}"));
-    if (t->strict == AR_SET && !known) {
+    ar_jw_raw(w, t->schema.p ? t->schema : AR_LIT("{\"type\":\"object\",\"properties\":{}}"));
+    if (t->strict == AR_SET) {
         ar_jw_key_bool(w, "strict", t->strict_on);
     }
     ar_jw_close(w, '}');
@@ -172,7 +112,7 @@ static void lose_server_tool(struct ar_chat_out *o, const struct ar_tool *t)
     static const struct ar_str REFUSED[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("browser"),
                                             AR_LIT_INIT("mcp"), AR_LIT_INIT("file_search"),
                                             AR_LIT_INIT("code_exec")};
-    enum ar_fate fate = o->r->set.choice == AR_CHOICE_NAMED && is_named(o->r, wire_name(o, t))
+    enum ar_fate fate = o->r->set.choice == AR_CHOICE_NAMED && is_named(o->r, t->name)
                             ? AR_FATE_REJECT
                             : AR_FATE_WARN;
     for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
@@ -199,9 +139,7 @@ static unsigned write_list(struct ar_chat_out *o)
         if (t->kind == AR_TOOL_CUSTOM) {
             write_custom(o, t);
         } else if (t->kind == AR_TOOL_FUNCTION) {
-            write_function(o, t->name, t);
-        } else if (client_tool_of(t)) {
-            write_function(o, wire_name(o, t), t);
+            write_function(o, t);
         } else {
             ar_jw_raw(&o->w, t->raw);
         }
@@ -226,8 +164,7 @@ static unsigned write_list(struct ar_chat_out *o)
 static const struct ar_tool *find_tool(struct ar_chat_out *o, struct ar_str name)
 {
     for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
-        if (is_sent(o, t) &&
-            ar_str_is(name, t->kind == AR_TOOL_SERVER ? wire_name(o, t) : t->name)) {
+        if (is_sent(o, t) && ar_str_is(name, t->name)) {
             return t;
         }
     }
@@ -275,7 +212,7 @@ static void write_required(struct ar_chat_out *o, unsigned tools)
         }
         if (t) {
             ar_jw_key(&o->w, "tool_choice");
-            write_tool_name(o, t, t->kind == AR_TOOL_SERVER ? wire_name(o, t) : t->name);
+            write_tool_name(o, t, t->name);
         }
         return;
     }
