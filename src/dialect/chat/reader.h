@@ -49,6 +49,7 @@ struct ar_reader {
     unsigned call_n, call_cap, minted;
     uint8_t seed[16];
     struct ar_chat_tags tags;
+    struct ar_name *cites, **cites_tail; /* citations that came before their text */
 
     /* relay */
     struct ar_chat_template same;

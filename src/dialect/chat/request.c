@@ -376,7 +376,6 @@ enum ar_code ar_chat_decode_request(struct ar_str body, const struct ar_wire_in 
         return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
     }
     r->dialect = AR_DIALECT_CHAT;
-    r->set.show = AR_SHOW_SUMMARY; /* reasoning_content is shown unless the client excludes it */
     if (in) {
         r->set.betas = in->beta;
         r->set.version = in->version;

@@ -147,6 +147,9 @@ static void put_plain_text(struct ar_reader *r, struct ar_str text)
 {
     r->seen.text |= text.n > 0;
     put_said(r, &r->text_b, AR_TEXT, AR_D_TEXT, text);
+    for (; r->cites && r->text_b >= 0; r->cites = r->cites->next) {
+        put_delta(r, (unsigned)r->text_b, AR_D_CITATION, r->cites->s);
+    }
 }
 
 static void put_text(struct ar_reader *r, struct ar_str text, bool is_last)
@@ -241,13 +244,19 @@ static void read_content(struct ar_reader *r, struct ar_jval content)
     }
 }
 
+/* Some places send them before the text. What comes when the text is over is lost. */
 static void read_annotations(struct ar_reader *r, struct ar_jval annotations)
 {
     struct ar_jiter it = ar_json_iter(annotations);
-    while (r->text_b >= 0 && ar_json_next(&it)) {
+    while (ar_json_next(&it)) {
         struct ar_str c = ar_chat_read_citation(r->a, it.val);
-        if (c.p) {
+        if (c.p && r->text_b >= 0) {
             put_delta(r, (unsigned)r->text_b, AR_D_CITATION, c);
+        } else if (c.p && !r->seen.text) {
+            if (!r->cites) {
+                r->cites_tail = &r->cites;
+            }
+            ar_name_new(r->a, c, &r->cites_tail);
         }
     }
 }

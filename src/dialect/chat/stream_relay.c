@@ -169,6 +169,8 @@ static bool note(struct ar_reader *r, struct ar_jval root, struct ar_str data, s
         }
         if (find_content(delta, &kind, &text)) {
             r->seen.text = true;
+            r->seen.calls |= kind == AR_TOOL_USE;
+            r->seen.refusal |= kind == AR_REFUSAL;
             r->rests = false;
             if (!r->committed) {
                 put_first_content(r, kind, text, raw);
@@ -196,10 +198,10 @@ void ar_chat_relay_end(struct ar_reader *r, struct ar_str raw)
         return;
     }
     struct ar_str sequence = r->stop.sequence;
-    bool calls =
-        ar_str_is_lit(r->finish, "tool_calls") || ar_str_is_lit(r->finish, "function_call");
-    ar_chat_read_stop(r->finish, (struct ar_jval){0},
-                      (struct ar_chat_seen){.text = true, .calls = calls}, &r->stop);
+    struct ar_chat_seen seen = {.text = !r->seen.refusal, .refusal = r->seen.refusal};
+    seen.calls = r->seen.calls || ar_str_is_lit(r->finish, "tool_calls") ||
+                 ar_str_is_lit(r->finish, "function_call");
+    ar_chat_read_stop(r->finish, (struct ar_jval){0}, seen, &r->stop);
     if (sequence.n && r->stop.reason == AR_STOP_END) {
         r->stop.reason = AR_STOP_SEQUENCE;
         r->stop.sequence = sequence;
@@ -229,6 +231,7 @@ void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f)
     }
     if (!data.n || (r->committed && tells_nothing(data))) {
         if (data.n) {
+            r->seen.calls = r->seen.calls || ar_str_has(data, AR_LIT("\"tool_calls\":["));
             learn(&r->same, data);
             r->rests = false;
         }
