@@ -26,7 +26,7 @@ struct ar_step {
     X(launch, "start the attempt", 0)                                                                                              \
     X(race, "pull the attempt until it commits; keep-alives, deadlines", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                     \
     X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                 \
-    X(local, "an endpoint of our own", 0)                                                                                          \
+    X(local, "an endpoint of our own", AR_W_CLIENT | AR_W_CLOCK)                                                                   \
     X(refuse, "fault -> HTTP error, or error event once opened", 0)                                                                \
     X(settle, "close the attempt, report, count", 0)                                                                               \
     X(record, "the facts are kept before the last byte leaves", 0)                                                                 \

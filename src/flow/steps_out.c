@@ -287,9 +287,14 @@ enum ar_next ar_run_local(struct ar_flow *f)
                                    .header_count = f->head->header_count,
                                    .secrets = f->secret,
                                    .arena = &f->arena,
-                                   .worker = f->worker};
+                                   .snapshot = f->snapshot,
+                                   .context = f->worker->context};
         answer = (struct ar_local_answer){.status = 200, .content_type = AR_LIT("application/json"), .body = &f->seat.sink.out};
         f->endpoint->run(&ask, &answer);
+        if (answer.again_ms > 0 && !ar_conn_is_gone(f->conn)) {
+            ar_sink_close(f);
+            return ar_flow_wait(f, AR_W_CLIENT | AR_W_CLOCK, ar_loop_now_ms(f->worker->loop) + answer.again_ms);
+        }
         if (answer.code != AR_OK) {
             return ar_flow_fail(f, answer.code, answer.err.note);
         }

@@ -22,6 +22,7 @@ struct ar_worker {
     struct ar_rand rand;
     const struct ar_snapshot *snapshot; /* the current one; one reference is the worker's */
     const struct ar_endpoint *endpoints; /* local ones; methods NULL ends */
+    void *context;                       /* for them */
     struct ar_node flows;                /* running */
     unsigned flow_count;
     struct ar_flow *spare; /* finished, to be used again */

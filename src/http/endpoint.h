@@ -5,6 +5,8 @@
 #include "base/arena.h"
 #include "http/header.h"
 
+struct ar_snapshot;
+
 /* What a local endpoint sees of a request, and where it puts its answer. Borrowed for the call. */
 struct ar_local_ask {
     struct ar_str method, path, rest, query; /* path: normalised, without prefix; rest: behind a row's prefix */
@@ -12,7 +14,8 @@ struct ar_local_ask {
     unsigned header_count;
     struct ar_str secrets; /* the caller's, with commas; n 0: none */
     struct ar_arena *arena;
-    void *worker; /* flow's struct ar_worker, for those who know it */
+    const struct ar_snapshot *snapshot;
+    void *context; /* what the process gave its workers for the endpoints */
 };
 struct ar_local_answer {
     int status;
@@ -20,6 +23,7 @@ struct ar_local_answer {
     struct ar_buf *body;
     enum ar_code code; /* not AR_OK: answered as an error in the path's dialect; note says why */
     struct ar_err err;
+    int64_t again_ms; /* > 0: not yet; ask again in so many milliseconds. Nothing was written */
 };
 /* The endpoint is answered in this process at once. */
 typedef void ar_local_fn(const struct ar_local_ask *ask, struct ar_local_answer *ret);

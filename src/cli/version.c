@@ -1,0 +1,25 @@
+/*
+ * anyrouter version: one line, or JSON.
+ */
+#include "cli/command.h"
+
+#include <stdio.h>
+
+static int run(struct ar_args args)
+{
+    bool json = false;
+    for (int i = 0; i < args.argc; i++) {
+        if (ar_args_flag(args, i, "--help")) {
+            return ar_print_help(&ar_command_version);
+        }
+        if (!ar_args_flag(args, i, "--json")) {
+            return ar_usage_error(&ar_command_version, "unknown argument", args.argv[i]);
+        }
+        json = true;
+    }
+    (void)printf(json ? "{\"version\":\"%s\"}\n" : "anyrouter %s\n", AR_VERSION);
+    return 0;
+}
+
+const struct ar_command ar_command_version = {
+    .name = "version", .usage = "version [--json]", .doc = "Prints the program's version.", .run = run};
