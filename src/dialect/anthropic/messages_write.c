@@ -51,6 +51,25 @@ static void put_plain(struct ar_anthropic_enc *e, struct ar_str esc)
     ar_anthropic_put_block(e, &b);
 }
 
+/* A turn that was a bare string stays one. false: it was none, or it has nothing to show. */
+static bool put_string(struct run *s, const struct ar_turn *t, struct ar_str role)
+{
+    const struct ar_block *b = t->blocks;
+    if (!b || b->next || b->kind != AR_TEXT || !b->is_plain || b->cache_ttl.p ||
+        !ar_anthropic_has_output(s->e, b)) {
+        return false;
+    }
+    close_message(s);
+    struct ar_jw *w = &s->e->w;
+    ar_jw_open(w, '{');
+    ar_jw_key_esc(w, "role", role);
+    ar_jw_key_esc(w, "content", b->text);
+    ar_jw_close(w, '}');
+    s->wrote_any = true;
+    s->wrote_user = s->wrote_user || t->role == AR_USER;
+    return true;
+}
+
 /* --- system turns --- */
 
 static bool has_text(const struct ar_anthropic_enc *e, const struct ar_turn *t)
@@ -64,7 +83,7 @@ static bool has_text(const struct ar_anthropic_enc *e, const struct ar_turn *t)
 
 static void put_system_message(struct run *s, const struct ar_turn *t)
 {
-    if (!has_text(s->e, t)) {
+    if (!has_text(s->e, t) || put_string(s, t, AR_LIT("system"))) {
         return;
     }
     close_message(s);
@@ -124,6 +143,14 @@ static void release_held(struct run *s, const struct ar_turn *end)
     s->held = NULL;
 }
 
+static bool has_later_user(const struct ar_turn *t, const struct ar_turn *end)
+{
+    while (t != end && t->role != AR_USER) {
+        t = t->next;
+    }
+    return t != end;
+}
+
 /* Everything up to the next assistant turn. Returns that. */
 static const struct ar_turn *put_user_run(struct run *s, const struct ar_turn *first)
 {
@@ -132,6 +159,14 @@ static const struct ar_turn *put_user_run(struct run *s, const struct ar_turn *f
     bool wrote = false;
     while (end && end->role != AR_ASSISTANT) {
         end = end->next;
+    }
+    bool alone = first->role == AR_USER && !has_later_user(first->next, end);
+    if (alone && (first->next == end || mid) && put_string(s, first, AR_LIT("user"))) {
+        release_held(s, first);
+        for (t = first->next; t != end; t = t->next) {
+            put_system_message(s, t);
+        }
+        return end;
     }
     for (t = first; t != end; t = t->next) {
         if (t->role == AR_USER) {
@@ -219,6 +254,11 @@ static void put_assistant(struct run *s, const struct ar_turn *t, bool is_prefil
         need_role(s, true);
         put_plain(e, AR_LIT("(continue)"));
     }
+    bool alone = !is_prefill && t->next->role != AR_ASSISTANT && !(s->in_message && !s->in_user);
+    if (alone && put_string(s, t, AR_LIT("assistant"))) {
+        e->open_tool_loop = false;
+        return;
+    }
     if (s->in_message && !s->in_user && begins_with_thinking(t)) {
         close_message(s);
     }
@@ -245,6 +285,9 @@ static void put_assistant(struct run *s, const struct ar_turn *t, bool is_prefil
             need_role(s, false);
             ar_anthropic_put_block(e, b);
         }
+    }
+    if (s->in_message && s->in_user) { /* nothing was left of it: its neighbours stay apart */
+        close_message(s);
     }
     e->open_tool_loop = calls && !thinks;
 }

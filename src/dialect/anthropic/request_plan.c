@@ -112,11 +112,11 @@ static void plan_display(struct ar_anthropic_enc *e)
                   (e->think == AR_REASON_UNSET && AR_CAN(e, THINK_DEFAULT_ON));
     if (set->show == AR_SHOW_OMITTED && thinks && e->think != AR_REASON_UNSET) {
         e->display = "omitted";
-    } else if (set->show == AR_SHOW_SUMMARY && thinks) {
+    } else if (e->native && set->show == AR_SHOW_SUMMARY && thinks) {
         e->display = "summarized";
-    } else if (!e->native && set->show == AR_SHOW_UNSET && thinks && AR_CAN(e, THINK_ADAPTIVE)) {
+    } else if (!e->native && set->show != AR_SHOW_OMITTED && thinks && AR_CAN(e, THINK_ADAPTIVE)) {
         /* Others show reasoning unasked, and some models are silent between tools without it
-         * (P-089). */
+         * (P-089). Budget models show it by themselves. */
         bool asked = e->think != AR_REASON_UNSET;
         e->display = asked || AR_CAN(e, THINK_TEXT_BETWEEN_TOOLS) ? "summarized" : NULL;
     }
@@ -156,6 +156,9 @@ static void plan_reasoning(struct ar_anthropic_enc *e)
     }
     if (off || set->reason_mode == AR_REASON_BETWEEN_TOOLS) {
         plan_off(e);
+        if (e->think == AR_REASON_UNSET) { /* it thinks all the same */
+            plan_display(e);
+        }
         return;
     }
     bool keeps_budget =
