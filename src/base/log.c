@@ -91,14 +91,20 @@ void ar_log_line(enum ar_log_level level, const char *event, const struct ar_log
     size_t at = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
     (void)snprintf(stamp + at, sizeof stamp - at, ".%03dZ", (int)(now % 1000));
     struct ar_buf b;
-    ar_buf_init(&b, LINE_MAX_BYTES);
+    ar_buf_init(&b, LINE_MAX_BYTES - 2);
     ar_buf_fmt(&b, json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "time=%s level=%s event=%s",
                stamp, LEVELS[level], event);
     for (unsigned i = 0; i < n; i++) {
+        size_t before = b.n;
         if (pairs[i].value.p) {
             put_pair(&b, json, pairs[i].key, pairs[i].value);
         }
+        if (b.overflowed) { /* a pair that does not fit is left out, so that the line stays one */
+            b.n = before;
+            b.overflowed = false;
+        }
     }
+    b.max = LINE_MAX_BYTES;
     if (json) {
         ar_buf_char(&b, '}');
     }
