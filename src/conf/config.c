@@ -9,6 +9,7 @@
 #include "conf/value.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -84,11 +85,21 @@ struct loader {
     bool env_upstream; /* some ANYROUTER_* variable asks for that upstream */
 };
 
-static enum ar_code at_line(struct loader *l, unsigned line, const char *format, struct ar_str a, const char *b)
+/* "file:line: " and what the caller says of a key (%.*s) and a word (%s). */
+__attribute__((format(printf, 3, 0))) static enum ar_code at_line_v(struct loader *l, unsigned line, const char *format, va_list args)
 {
     char text[120];
-    (void)snprintf(text, sizeof text, format, AR_FMT(a), b);
-    return ar_fail(l->err, AR_INVALID_REQUEST, "%.*s:%u: %s", AR_FMT(l->c->path), line, text);
+    (void)vsnprintf(text, sizeof text, format, args);
+    return ar_fail(l->err, AR_INVALID_REQUEST, "%.*s:%u: %s", AR_FMT(ar_str_head(l->c->path, 30)), line, text);
+}
+
+__attribute__((format(printf, 3, 4))) static enum ar_code at_line(struct loader *l, unsigned line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    enum ar_code code = at_line_v(l, line, format, args);
+    va_end(args);
+    return code;
 }
 
 /* Unknown key: the nearest known one is named. */
@@ -98,7 +109,7 @@ static enum ar_code unknown_key(struct loader *l, const struct ar_tree *t, struc
     static const char *const EXTRA_UPSTREAM[] = {"keys", "models", "headers", "dialect"};
     for (unsigned i = 0; is_root && i < COUNT(LATER); i++) {
         if (ar_str_is(path, ar_str_of(LATER[i].path))) {
-            return at_line(l, t->line, "%.*s: this version has no %s yet; remove the option", path, LATER[i].doc);
+            return at_line(l, t->line, "%.*s: this version has no %s yet; remove the option", AR_FMT(path), LATER[i].doc);
         }
     }
     const char *best = NULL;
@@ -113,8 +124,8 @@ static enum ar_code unknown_key(struct loader *l, const struct ar_tree *t, struc
             best = name;
         }
     }
-    return best ? at_line(l, t->line, "unknown option %.*s; did you mean %s?", path, best)
-                : at_line(l, t->line, "unknown option %.*s%s", path, "");
+    return best ? at_line(l, t->line, "unknown option %.*s; did you mean %s?", AR_FMT(path), best)
+                : at_line(l, t->line, "unknown option %.*s%s", AR_FMT(path), "");
 }
 
 static enum ar_code set_option(struct loader *l, unsigned i, void *base, struct ar_str *sources, const struct ar_tree *t)
@@ -124,7 +135,7 @@ static enum ar_code set_option(struct loader *l, unsigned i, void *base, struct 
     enum ar_code code = AR_OK;
     struct ar_str path = ar_str_of(ROWS[i].doc.path);
     if (t->kind == AR_TREE_MAP || (t->kind == AR_TREE_LIST && strcmp(slot.type, "LIST") != 0)) {
-        return at_line(l, t->line, "%.*s must be %s", path, "a single value");
+        return at_line(l, t->line, "%.*s must be %s", AR_FMT(path), "a single value");
     }
     if (t->kind == AR_TREE_LIST) {
         unsigned n = 0;
@@ -134,7 +145,7 @@ static enum ar_code set_option(struct loader *l, unsigned i, void *base, struct 
         struct ar_strs list = {ar_arena_alloc(&l->c->arena, (n + 1) * sizeof *list.v), 0};
         for (const struct ar_tree *e = t->first; e && list.v; e = e->next) {
             if (e->kind != AR_TREE_SCALAR) {
-                return at_line(l, e->line, "%.*s must be %s", path, "a list of values");
+                return at_line(l, e->line, "%.*s must be %s", AR_FMT(path), "a list of values");
             }
             list.v[list.n++] = e->value;
         }
@@ -143,7 +154,7 @@ static enum ar_code set_option(struct loader *l, unsigned i, void *base, struct 
         code = ar_value_set(slot, t->value, &l->c->arena, &why);
     } /* null keeps the default */
     if (code != AR_OK) {
-        return at_line(l, t->line, "%.*s %s", path, why.note);
+        return at_line(l, t->line, "%.*s %s", AR_FMT(path), why.note);
     }
     sources[i] = ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line);
     return AR_OK;
@@ -216,7 +227,7 @@ static enum ar_code read_key_map(struct loader *l, struct ar_conf_upstream *u, c
                    {"concurrency", offsetof(struct ar_conf_key, concurrency)}};
     struct ar_tree *secret = ar_tree_get(t, AR_LIT("secret"));
     if (!secret || secret->kind != AR_TREE_SCALAR) {
-        return at_line(l, t->line, "a key of upstream %.*s needs a %s", u->name, "secret");
+        return at_line(l, t->line, "a key of upstream %.*s needs a %s", AR_FMT(u->name), "secret");
     }
     unsigned before = u->key_count;
     ar_config_set_keys(l->c, u, secret->value, ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
@@ -226,14 +237,14 @@ static enum ar_code read_key_map(struct loader *l, struct ar_conf_upstream *u, c
             int64_t v = 0;
             known = ar_str_is(m->key, ar_str_of(NUMBERS[i].name));
             if (known && ar_str_to_i64(m->value, 0, INT64_MAX, &v) != AR_OK) {
-                return at_line(l, m->line, "%.*s must be %s", m->key, "a whole number");
+                return at_line(l, m->line, "%.*s must be %s", AR_FMT(m->key), "a whole number");
             }
             for (unsigned k = before; known && k < u->key_count; k++) {
                 *(int64_t *)(void *)((char *)&u->keys[k] + NUMBERS[i].offset) = v;
             }
         }
         if (!known) {
-            return at_line(l, m->line, "unknown option %.*s%s", m->key, " of a key");
+            return at_line(l, m->line, "unknown option %.*s%s", AR_FMT(m->key), " of a key");
         }
     }
     return AR_OK;
@@ -255,7 +266,7 @@ static enum ar_code read_keys(struct loader *l, struct ar_conf_upstream *u, cons
             }
         }
     }
-    return t->kind == AR_TREE_MAP ? at_line(l, t->line, "%.*s must be %s", AR_LIT("keys"), "a list") : AR_OK;
+    return t->kind == AR_TREE_MAP ? at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("keys")), "a list") : AR_OK;
 }
 
 /* A list of globs and {from, to} maps. */
@@ -263,7 +274,7 @@ static enum ar_code read_models(struct loader *l, struct ar_conf_upstream *u, co
 {
     unsigned n = list_length(t);
     if (t->kind != AR_TREE_LIST) {
-        return at_line(l, t->line, "%.*s must be %s", AR_LIT("models"), "a list");
+        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("models")), "a list");
     }
     u->has_models = true;
     u->models = ar_arena_zalloc(&l->c->arena, (n + 1) * sizeof *u->models);
@@ -273,12 +284,12 @@ static enum ar_code read_models(struct loader *l, struct ar_conf_upstream *u, co
         if (e->kind == AR_TREE_MAP) {
             struct ar_tree *from = ar_tree_get(e, AR_LIT("from")), *to = ar_tree_get(e, AR_LIT("to"));
             if (!from || !to || from->kind != AR_TREE_SCALAR || to->kind != AR_TREE_SCALAR) {
-                return at_line(l, e->line, "an entry of %.*s must be %s", AR_LIT("models"), "a name or {from: name, to: name}");
+                return at_line(l, e->line, "an entry of %.*s must be %s", AR_FMT(AR_LIT("models")), "a name or {from: name, to: name}");
             }
             m->from = from->value;
             m->to = to->value;
         } else if (e->kind != AR_TREE_SCALAR) {
-            return at_line(l, e->line, "an entry of %.*s must be %s", AR_LIT("models"), "a name or {from: name, to: name}");
+            return at_line(l, e->line, "an entry of %.*s must be %s", AR_FMT(AR_LIT("models")), "a name or {from: name, to: name}");
         }
     }
     return AR_OK;
@@ -287,7 +298,7 @@ static enum ar_code read_models(struct loader *l, struct ar_conf_upstream *u, co
 static enum ar_code read_headers(struct loader *l, struct ar_conf_upstream *u, const struct ar_tree *t)
 {
     if (t->kind != AR_TREE_MAP) {
-        return at_line(l, t->line, "%.*s must be %s", AR_LIT("headers"), "a map of names to values");
+        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("headers")), "a map of names to values");
     }
     unsigned n = 0;
     for (const struct ar_tree *m = t->first; m; m = m->next) {
@@ -300,7 +311,7 @@ static enum ar_code read_headers(struct loader *l, struct ar_conf_upstream *u, c
             bad |= (unsigned char)m->value.p[i] < 0x20;
         }
         if (bad) {
-            return at_line(l, m->line, "header %.*s must have %s", m->key, "a single-line value");
+            return at_line(l, m->line, "header %.*s must have %s", AR_FMT(m->key), "a single-line value");
         }
         u->headers[u->header_count++] = (struct ar_conf_header){m->key, m->value};
     }
@@ -314,9 +325,12 @@ static enum ar_code read_upstream(struct loader *l, const struct ar_tree *t)
         enum ar_code (*read)(struct loader *l, struct ar_conf_upstream *u, const struct ar_tree *t);
     } SPECIAL[] = {{"keys", read_keys}, {"models", read_models}, {"headers", read_headers}};
     if (t->kind != AR_TREE_MAP) {
-        return at_line(l, t->line, "%.*s must be %s", AR_LIT("an entry of upstreams"), "a map");
+        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("an entry of upstreams")), "a map");
     }
     struct ar_conf_upstream *u = ar_config_add_upstream(l->c, "file");
+    if (!u) {
+        return ar_fail(l->err, AR_TOO_LARGE, "the configuration is too large");
+    }
     u->line = t->line;
     for (const struct ar_tree *m = t->first; m; m = m->next) {
         struct ar_str key = ar_str_is_lit(m->key, "dialect") ? AR_LIT("dialects") : m->key;
@@ -345,12 +359,12 @@ static enum ar_code read_aliases(struct loader *l, const struct ar_tree *t)
         n++;
     }
     if (t->kind != AR_TREE_MAP) {
-        return at_line(l, t->line, "%.*s must be %s", AR_LIT("aliases"), "a map of names to models");
+        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("aliases")), "a map of names to models");
     }
     l->c->aliases = ar_arena_zalloc(&l->c->arena, (n + 1) * sizeof *l->c->aliases);
     for (const struct ar_tree *m = t->first; m && l->c->aliases; m = m->next) {
         if (m->kind != AR_TREE_SCALAR || ar_str_has_prefix(m->value, AR_LIT("@preset/"))) {
-            return at_line(l, m->line, "alias %.*s must be %s", m->key, "a model's name");
+            return at_line(l, m->line, "alias %.*s must be %s", AR_FMT(m->key), "a model's name");
         }
         l->c->aliases[l->c->alias_count++] = (struct ar_conf_model){m->key, m->value};
     }
@@ -385,7 +399,7 @@ static enum ar_code read_tree(struct loader *l, const struct ar_tree *root)
         if (ar_str_is_lit(m->key, "upstreams")) {
             l->c->has_upstreams = true;
             if (m->kind != AR_TREE_LIST && m->kind != AR_TREE_NULL) {
-                return at_line(l, m->line, "%.*s must be %s", m->key, "a list");
+                return at_line(l, m->line, "%.*s must be %s", AR_FMT(m->key), "a list");
             }
             for (const struct ar_tree *e = m->first; e && code == AR_OK; e = e->next) {
                 code = read_upstream(l, e);
@@ -473,6 +487,7 @@ static struct ar_conf_upstream *env_upstream(struct loader *l)
         }
     }
     struct ar_conf_upstream *u = ar_config_add_upstream(l->c, "env");
+    AR_ASSERT(u != NULL); /* the arena is far from its cap */
     u->name = AR_LIT("anyrouter");
     u->provider = AR_LIT("anyrouter.top");
     u->priority = 3;
@@ -596,7 +611,7 @@ static enum ar_code check_words(struct loader *l)
             ok |= ar_str_is(word, u->balance);
         }
         if (!ok) {
-            return at_line(l, u->line, "balance of upstream %.*s must be one of %s", u->name, BALANCES);
+            return at_line(l, u->line, "balance of upstream %.*s must be one of %s", AR_FMT(u->name), BALANCES);
         }
     }
     if ((l->c->tls_cert.n > 0) != (l->c->tls_key.n > 0)) {
