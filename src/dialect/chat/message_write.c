@@ -408,9 +408,14 @@ static struct said look(struct ar_chat_out *o, const struct ar_turn *from,
 static void write_assistant_text(struct ar_chat_out *o, const struct ar_turn *from,
                                  const struct ar_turn *end)
 {
+    const struct ar_turn *last = from;
     open_string(&o->w);
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
+            if (last != t && (b->kind == AR_TEXT || is_text_document(b))) {
+                ar_buf_lit(o->w.out, "\\n\\n"); /* what were two messages */
+                last = t;
+            }
             if (b->kind == AR_TEXT) {
                 ar_buf_str(o->w.out, b->text);
             } else if (is_text_document(b)) {

@@ -127,7 +127,9 @@ static void write_detail(struct ar_chat_out *o, const struct ar_block *b, unsign
     struct ar_jw *w = &o->w;
     bool inline_sig = fits(o, b->sig) && b->sig->form == AR_SIGNATURE;
     bool apart = fits(o, b->sig) && !inline_sig;
-    if (b->text.n || inline_sig) {
+    /* Anthropic's models refuse what they cannot verify; to others it is text. */
+    bool bare = b->text.n && o->t->vendor != AR_VENDOR_ANTHROPIC;
+    if (bare || inline_sig) {
         ar_jw_open(w, '{');
         ar_jw_key_lit(w, "type", "reasoning.text");
         ar_jw_key_esc(w, "text", b->text);

@@ -156,28 +156,43 @@ enum ar_code ar_chat_decode_response(struct ar_str body, const struct ar_read_ho
     return ar_arena_finish(a);
 }
 
-/* Three levels are enough: choices' members and the details of usage. */
+/* Is there something in it? Lists and objects that were not looked into are judged by their bytes.
+ */
+static bool is_filled(struct ar_jval v)
+{
+    struct ar_str raw = ar_json_raw(v);
+    switch (ar_json_type(v)) {
+    case AR_J_STRING:
+        return raw.n > 2;
+    case AR_J_ARRAY:
+    case AR_J_OBJECT:
+        return ar_str_trim(ar_str_n(raw.p + 1, raw.n - 2)).n > 0;
+    default:
+        return false;
+    }
+}
+
+/* Four levels are enough: the members of the message, and the details of usage. */
 enum ar_code ar_chat_observe(struct ar_str body, struct ar_arena *a, struct ar_response *ret,
                              struct ar_fault *ret_fault)
 {
     struct ar_jdoc *doc;
-    enum ar_code c = open_answer(body, 3, a, &doc, ret_fault);
+    enum ar_code c = open_answer(body, 4, a, &doc, ret_fault);
     if (c != AR_OK) {
         return c;
     }
     struct ar_jval root = ar_json_root(doc);
     struct ar_jval choice = ar_json_at(ar_json_get_lit(root, "choices"), 0);
+    struct ar_jval msg = ar_json_get_lit(choice, "message");
     struct ar_str finish = ar_chat_text_lit(a, choice, "finish_reason");
     *ret = (struct ar_response){0};
     read_facts(root, a, ret);
     ret->has_stop = finish.n > 0;
-    ar_chat_read_stop(
-        finish, choice,
-        (struct ar_chat_seen){.text = true, .calls = ar_str_is_lit(finish, "tool_calls")},
-        &ret->stop);
-    if (ar_str_is_lit(finish, "function_call")) {
-        ret->stop.reason = AR_STOP_TOOL_USE;
-    }
+    struct ar_chat_seen seen = {.text = is_filled(ar_json_get_lit(msg, "content")),
+                                .refusal = is_filled(ar_json_get_lit(msg, "refusal")),
+                                .calls = is_filled(ar_json_get_lit(msg, "tool_calls")) ||
+                                         is_filled(ar_json_get_lit(msg, "function_call"))};
+    ar_chat_read_stop(finish, choice, seen, &ret->stop);
     return AR_OK;
 }
 

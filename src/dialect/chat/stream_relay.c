@@ -231,7 +231,7 @@ void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f)
     }
     if (!data.n || (r->committed && tells_nothing(data))) {
         if (data.n) {
-            r->seen.calls = r->seen.calls || ar_str_has(data, AR_LIT("\"tool_calls\":["));
+            r->seen.calls = r->seen.calls || ar_str_has(data, AR_LIT("\"tool_calls\":[{"));
             learn(&r->same, data);
             r->rests = false;
         }

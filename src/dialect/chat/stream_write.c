@@ -26,8 +26,9 @@ struct ar_writer {
     struct ar_buf notes;   /* annotations so far */
     struct shown *blocks;  /* owns */
     unsigned cap, calls, detail_n, thinking_n;
-    const struct ar_opaque *sig; /* of the thinking block at hand */
-    int64_t chars, block_chars;  /* of content; where the text block at hand began */
+    const struct ar_opaque *sig;         /* of the thinking block at hand */
+    int64_t chars, block_chars;          /* of content; where the text block at hand began */
+    struct ar_name *cites, **cites_tail; /* of the text block at hand */
     struct ar_usage usage;
     bool started, text, refusal, legacy, hides_thinking;
 };
@@ -256,11 +257,22 @@ static void add_detail(struct ar_writer *w, struct ar_str text, const struct ar_
     ar_chat_write_detail(&j, text, sig, w->detail_n++);
 }
 
-static void add_citation(struct ar_writer *w, struct ar_str raw)
+/* Kept until the text that it belongs to is complete: it covers all of it. */
+static void keep_citation(struct ar_writer *w, struct ar_str raw)
 {
-    struct ar_jw j = ar_jw_on(&w->notes);
-    j.comma = w->notes.n > 0;
-    ar_chat_write_citation(&j, raw, w->a, w->block_chars, w->chars);
+    if (!w->cites) {
+        w->cites_tail = &w->cites;
+    }
+    ar_name_new(w->a, ar_arena_copy(w->a, raw), &w->cites_tail);
+}
+
+static void flush_citations(struct ar_writer *w)
+{
+    for (; w->cites; w->cites = w->cites->next) {
+        struct ar_jw j = ar_jw_on(&w->notes);
+        j.comma = w->notes.n > 0;
+        ar_chat_write_citation(&j, w->cites->s, w->a, w->block_chars, w->chars);
+    }
 }
 
 static const struct ar_opaque *copy_sig(struct ar_writer *w, const struct ar_opaque *o)
@@ -337,7 +349,7 @@ static void put_delta(struct ar_writer *w, const struct ar_event *ev, struct ar_
         }
         break;
     case AR_D_CITATION:
-        add_citation(w, ev->text);
+        keep_citation(w, ev->text);
         break;
     case AR_D_SIGNATURE:
         if (s->kind == AR_THINKING || s->kind == AR_REDACTED_THINKING) {
@@ -355,7 +367,7 @@ static void add_citations(struct ar_writer *w, struct ar_str list)
     if (list.n && ar_json_parse(list, AR_JSON_DEPTH, w->a, &doc, NULL) == AR_OK) {
         struct ar_jiter it = ar_json_iter(ar_json_root(&doc));
         while (ar_json_next(&it)) {
-            add_citation(w, ar_json_raw(it.val));
+            keep_citation(w, ar_json_raw(it.val));
         }
     }
 }
@@ -368,8 +380,9 @@ static void end_block(struct ar_writer *w, const struct ar_event *ev, struct ar_
     }
     if (s->kind == AR_TOOL_USE && !s->some && !s->freeform) {
         put_input(w, s, AR_LIT("{}"), out); /* no arguments: the SDKs parse what they get */
-    } else if (s->kind == AR_TEXT && ev->block) {
-        add_citations(w, ev->block->citations);
+    } else if (s->kind == AR_TEXT) {
+        add_citations(w, ev->block ? ev->block->citations : (struct ar_str){0});
+        flush_citations(w);
     } else if (s->kind == AR_THINKING || s->kind == AR_REDACTED_THINKING) {
         const struct ar_opaque *sig = ev->block && ev->block->sig ? ev->block->sig : w->sig;
         bool whole = ar_buf_finish(&w->think) == AR_OK;
