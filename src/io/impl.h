@@ -144,6 +144,8 @@ size_t ar_tcp_try(struct ar_tcp *t, const uv_buf_t *bufs, unsigned n);
 void ar_tcp_send_later(struct ar_tcp *t, char *block, size_t n);
 void ar_tcp_fin(struct ar_tcp *t);
 void ar_tcp_resume(struct ar_tcp *t);
+void ar_tcp_close(struct ar_stream *s); /* ops->close and ops->peer */
+struct ar_str ar_tcp_peer(struct ar_stream *s);
 
 /* The TLS filter of a TCP stream (tls_link.c). host: for SNI and verification, empty on the
  * server's side. */
@@ -189,7 +191,6 @@ struct ar_proxy {
 enum ar_code ar_proxy_parse(struct ar_str url, struct ar_proxy *ret, struct ar_err *err) AR_MUST;
 struct ar_proxy_talk {
     int step;
-    size_t seen;
 };
 /* READY: the tunnel stands. */
 enum ar_poll ar_proxy_step(struct ar_proxy_talk *k, const struct ar_proxy *p, struct ar_stream *s,

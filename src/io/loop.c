@@ -65,7 +65,7 @@ char *ar_slab_get(struct ar_loop *l)
 
 void ar_slab_put(struct ar_loop *l, char *p)
 {
-    if (l->slab_n >= SLAB_KEEP) {
+    if (l->slab_n + 1 > SLAB_KEEP) {
         free(p);
         return;
     }

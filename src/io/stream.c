@@ -212,7 +212,7 @@ static void flush(struct ar_stream *s)
     }
     if (ar_stream_pending(s) > 0 && !s->out_failed) {
         size_t n = s->ops->send(s, NULL, 0);
-        if (n > 0) {
+        if (n > 0 && !s->out_failed) {
             leave(s, n);
         }
         if (ar_stream_pending(s) > 0 && !s->out_failed && !s->in_flight) {
@@ -308,7 +308,7 @@ static size_t write_direct(struct ar_stream *s, const struct ar_str *parts, unsi
 {
     size_t before = ar_stream_pending(s), sent = s->ops->send(s, parts, n);
     size_t mine = sent < before ? sent : before;
-    if (sent > 0) {
+    if (sent > 0 && !s->out_failed) {
         leave(s, mine);
     }
     return sent - mine;

@@ -254,7 +254,7 @@ static void on_linger(struct ar_timer *timer)
     close_now(t, !t->s.fin);
 }
 
-static void close_tcp(struct ar_stream *s)
+void ar_tcp_close(struct ar_stream *s)
 {
     struct ar_tcp *t = tcp_of(s);
     bool unsent = ar_stream_pending(s) > 0 || s->in_flight;
@@ -262,7 +262,8 @@ static void close_tcp(struct ar_stream *s)
         close_now(t, !s->fin);
         return;
     }
-    if (!s->shut || is_over(t) || !t->up) {
+    bool deaf = t->link && ar_tls_handshake(t, NULL) != AR_READY; /* no byte can follow */
+    if (!s->shut || is_over(t) || !t->up || deaf) {
         if (t->link && !unsent && !s->shut && t->up) {
             ar_tls_quit(t);
         }
@@ -276,7 +277,7 @@ static void close_tcp(struct ar_stream *s)
     ar_tcp_resume(t);
 }
 
-static struct ar_str peer(struct ar_stream *s)
+struct ar_str ar_tcp_peer(struct ar_stream *s)
 {
     struct ar_tcp *t = tcp_of(s);
     union ar_addr a;
@@ -292,8 +293,8 @@ static const struct ar_stream_ops TCP_OPS = {.direct = true,
                                              .park = park,
                                              .resume = resume,
                                              .fin = fin,
-                                             .close = close_tcp,
-                                             .peer = peer};
+                                             .close = ar_tcp_close,
+                                             .peer = ar_tcp_peer};
 
 /* --- the beginning
  * ------------------------------------------------------------------------------------------ */
