@@ -469,6 +469,9 @@ static bool take_from(struct ar_plan *p, struct entry *e, bool by_key, bool soft
 /* Most useful first: what the caller can act on, then what says most about the upstreams. */
 static int usefulness(const struct ar_fault *f)
 {
+    if (f->code == AR_OK) {
+        return 0;
+    }
     if (f->blame == AR_OF_CALLER) {
         return 6;
     }
@@ -481,8 +484,6 @@ static int usefulness(const struct ar_fault *f)
         return 1;
     case AR_MODEL_NOT_FOUND:
         return 3;
-    case AR_OK:
-        return 0;
     default:
         return 5;
     }
