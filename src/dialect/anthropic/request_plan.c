@@ -385,7 +385,12 @@ void ar_anthropic_put_think(struct ar_anthropic_enc *e)
     /* Where adaptive is the default, nothing has to be said. */
     bool is_default = !e->native && e->think == AR_REASON_ADAPTIVE && AR_CAN(e, THINK_DEFAULT_ON) &&
                       !e->display && !binding;
-    if (e->think != AR_REASON_UNSET && !is_default) {
+    bool odd = false;
+    for (const struct ar_ext *x = e->r->ext; x; x = x->next) {
+        odd = odd || (x->from == AR_DIALECT_ANTHROPIC && ar_str_is_lit(x->name, "thinking"));
+    }
+    if (e->think != AR_REASON_UNSET && !is_default &&
+        !odd) { /* a type of thinking that is news to us */
         put_thinking(e, binding);
     }
     put_output_config(e);

@@ -185,8 +185,8 @@ static void rejoin_thoughts(struct ar_block **link)
 static enum ar_code read_messages(struct state *s, struct ar_jval v)
 {
     struct ar_turn **tail = &s->r->turns;
-    if (!ar_json_is(v, AR_J_ARRAY)) {
-        return ar_json_wrong(v, "an array", s->rd.err);
+    if (!ar_json_is(v, AR_J_ARRAY) || ar_json_count(v) == 0) {
+        return ar_json_wrong(v, "an array of at least one message", s->rd.err);
     }
     for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
         enum ar_role role = AR_USER;
