@@ -155,7 +155,7 @@ unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct a
         int64_t us = f->record.attempt[0].begun_us - f->record.begun_us;
         put(v, &n, AR_LIT("x-anyrouter-overhead-us"), ar_arena_fmt(&f->arena, "%lld", (long long)us));
     }
-    if (f->seat.call && f->fault.code == AR_OK) {
+    if ((f->seat.call || f->seat.counts_here) && f->fault.code == AR_OK) {
         put_served(f, v, &n);
     }
     if (ar_str_has_prefix(content_type, AR_LIT("text/event-stream"))) {
