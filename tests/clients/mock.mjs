@@ -41,7 +41,7 @@ const list = value => (value ?? '').split(',').filter(Boolean);
 
 const spoken = new Set(list(option('dialects', 'chat,anthropic,responses,gemini')));
 const omitted = new Set(list(option('omit', '')));
-const models = list(option('models', 'mock-model,claude-sonnet-4-5,gpt-5.1,gemini-2.5-pro,vendor/some-model'));
+const models = list(option('models', 'mock-model,claude-sonnet-4-5,gpt-4.1,gpt-5.1,gemini-2.5-pro,vendor/some-model'));
 const keys = new Set(list(option('keys', '')));
 const checkRules = !process.argv.includes('--no-rules');
 const captureDir = option('cap', '');

@@ -16,7 +16,8 @@ from mockserver import Mock  # noqa: E402
 
 FINAL = "MOCK-FINAL-ANSWER-7319"
 SIGNATURE = "c2lnLW1vY2stNzMxOQ=="
-MODELS = {"anthropic": "claude-sonnet-4-5", "chat": "gpt-5.1"}
+MODELS = {"anthropic": "claude-sonnet-4-5", "chat": "gpt-4.1"}
+THINKERS = {"anthropic": "claude-sonnet-4-5", "chat": "gpt-5.1"}  # models that reason
 
 
 def make_certificate(folder, names):
@@ -42,6 +43,10 @@ class Side:
         return MODELS[self.dialect]
 
     @property
+    def thinker(self):
+        return THINKERS[self.dialect]
+
+    @property
     def url(self):
         return self.gate.url
 
@@ -64,8 +69,8 @@ class Side:
             self.mock.stop()
 
 
-def start_side(dialect, folder):
-    """A gateway with environment variables and no file, and the upstream that they lead to."""
+def start_side(dialect, folder, more=None):
+    """A gateway with environment variables (and `more`) and no file, and the upstream that they lead to."""
     if dialect == "anthropic":
         mock = Mock(dialects=["anthropic"])
         env = {"ANYROUTER_BASE_URL": mock.url}
@@ -73,10 +78,11 @@ def start_side(dialect, folder):
     else:
         pair = make_certificate(folder, ["api.openai.com"])
         mock = Mock(dialects=["chat"], tls=pair)
-        env = {"OPENAI_API_KEY": key("openai"), "HTTPS_PROXY": mock.url, "SSL_CERT_FILE": str(pair[0])}
+        env = {"OPENAI_API_KEY": key("openai"), "HTTPS_PROXY": mock.url, "SSL_CERT_FILE": str(pair[0]),
+               "ANYROUTER_ENABLED": "false"}
         secret = "not-needed"
     try:
-        return Side(dialect, mock, Gateway(None, env=env).start(), secret)
+        return Side(dialect, mock, Gateway(None, env={**env, **(more or {})}).start(), secret)
     except BaseException:
         mock.stop()
         raise
