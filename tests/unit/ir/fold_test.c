@@ -84,6 +84,8 @@ static void test_round_trip(void **state)
         assert_int_equal(x->media != NULL, y->media != NULL);
         if (x->media) {
             CHECK_STR(y->media->data, x->media->data.p);
+            assert_ptr_not_equal(y->media, x->media); /* a copy, which outlives the answer */
+            assert_ptr_not_equal(y->media->data.p, x->media->data.p);
         }
     }
     assert_true(!x && !y);

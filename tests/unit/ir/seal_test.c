@@ -91,6 +91,8 @@ static const struct {
     {"A call a | S text s | U result a", "A call a | U result a | S text s", ""},
     {"A call a | A call b | U result a, result b", "A call a | U result a | A call b | U result b",
      ""},
+    {"A call a | A call b | U result a, text t | U result b",
+     "A call a | U result a | A call b | U result b | U text t", ""},
     {"A call a | A text t | U result a", "A call a | U result a | A text t", ""},
     /* P-080: orphans */
     {"U result x", "U text [tool result for x]\\nok", "approximated:messages"},

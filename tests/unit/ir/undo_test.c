@@ -15,6 +15,7 @@ struct seen {
     struct ar_fold *fold;
     bool has_error, has_stops;
     unsigned deltas;
+    int open;
 };
 
 static void see(struct seen *s, const struct ar_event *ev)
@@ -22,6 +23,11 @@ static void see(struct seen *s, const struct ar_event *ev)
     struct ar_str rest = ev->text;
     struct ar_unit u;
     s->has_error = s->has_error || ev->kind == AR_EV_ERROR;
+    s->open += ev->kind == AR_EV_BLOCK_START ? 1 : ev->kind == AR_EV_BLOCK_END ? -1 : 0;
+    assert_true(ev->kind != AR_EV_STOP || s->open == 0);
+    for (size_t i = 0; i < ev->text.n; i++) {
+        assert_true((unsigned char)ev->text.p[i] >= 0x20); /* what comes out is escaped */
+    }
     if (ev->kind == AR_EV_DELTA) {
         s->deltas++;
         assert_true(ev->text.n > 0);
@@ -145,6 +151,7 @@ static const struct {
     {"{\"input\":\"\\d\\u12\"}", "\\d\\u12"}, /* broken escapes stand for themselves */
     {"{\"input\":\"a\nb\"}", "a\nb"},         /* a raw line end is forgiven */
     {"{\"input\":\"cut off", "cut off"},      /* the limit was reached */
+    {"{\"input\":\"cut \\ud83d", "cut \xef\xbf\xbd"},
     {"{\"input\":\"cut \\u00", "cut "},
     {"{\"other\":1}", "{\"other\":1}"}, /* not the wrapper: as it is */
     {"{\"input\":5}", "{\"input\":5}"},
@@ -265,6 +272,7 @@ static void test_stops(void **state)
         {"x\\ud83d\\ude00y", "\xf0\x9f\x98\x80", NULL, "text:x; stop=2\xf0\x9f\x98\x80 cut"},
         {"x\\ud83d\\ude01y", "\xf0\x9f\x98\x80", NULL, "text:x\\ud83d\\ude01y; stop=0"},
         {"say \\\"no\\\"", "\\\"no", NULL, "text:say ; stop=2\\\"no cut"},
+        {"x\\ud83d\\u0041y", "A", NULL, "text:x\\ud83d; stop=2A cut"},
         {"lone \\ud83d", "z", NULL, "text:lone \\ud83d; stop=0"},
         {"", "z", NULL, "text:; stop=0"},
         {"abc", "", NULL, "text:abc; stop=0"}, /* an empty stop string stops nothing */
