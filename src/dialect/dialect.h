@@ -1,5 +1,6 @@
-/* A wire format in both roles. Everything here is a pure function of its arguments: no I/O, clock, randomness or
- * global; any thread, one at a time an object. Ids and times come in the stamp. Rows: dialects.def. */
+/* A wire format in both roles. Everything here is a pure function of its arguments: no I/O, clock,
+ * randomness or global; any thread, one at a time an object. Ids and times come in the stamp. Rows:
+ * dialects.def. */
 #ifndef AR_DIALECT_DIALECT_H
 #define AR_DIALECT_DIALECT_H
 
@@ -32,8 +33,8 @@ struct ar_edit {
 };
 enum { AR_EDITS_MAX = 8 };
 
-/* What one pass over a body finds; all that a native request ever needs. Spans are of the body, members with their
- * comma are for removal. Strings: body or arena. */
+/* What one pass over a body finds; all that a native request ever needs. Spans are of the body,
+ * members with their comma are for removal. Strings: body or arena. */
 struct ar_span {
     size_t at, n; /* n 0: not there */
 };
@@ -41,16 +42,19 @@ struct ar_outline {
     struct ar_str model;     /* dec */
     struct ar_span model_at; /* the value with quotes */
     bool stream, include_usage, has_tools;
-    struct ar_span stream_at;            /* the value */
-    struct ar_span stream_options_at;    /* the value */
-    struct ar_span provider_at, models_at; /* OpenRouter's wishes: whole member with one comma, for removal */
-    struct ar_str wishes, models;        /* their values, raw; absent: none */
-    int64_t max_out_tokens;              /* -1 unset */
-    struct ar_str user_id, cache_key;    /* dec; affinity */
-    bool has_thread;                     /* Anthropic: thread{...} */
-    bool has_envelope;                   /* may hold another vendor's thinking in our envelope: decode, even on the native path */
-    size_t body_bytes, brace_at;         /* brace_at: just after the root's '{', where members can be put in */
-    bool is_empty;                       /* {} */
+    struct ar_span stream_at;         /* the value */
+    struct ar_span stream_options_at; /* the value */
+    struct ar_span provider_at,
+        models_at; /* OpenRouter's wishes: whole member with one comma, for removal */
+    struct ar_str wishes, models;     /* their values, raw; absent: none */
+    int64_t max_out_tokens;           /* -1 unset */
+    struct ar_str user_id, cache_key; /* dec; affinity */
+    bool has_thread;                  /* Anthropic: thread{...} */
+    bool has_envelope; /* may hold another vendor's thinking in our envelope: decode, even on the
+                          native path */
+    size_t body_bytes,
+        brace_at;  /* brace_at: just after the root's '{', where members can be put in */
+    bool is_empty; /* {} */
 };
 
 /* Client headers that a dialect reads. Values dec, absent when not sent. */
@@ -62,11 +66,11 @@ struct ar_wire_header {
     struct ar_str name, value;
 };
 struct ar_encoded {
-    struct ar_buf *body; /* borrows; appended to */
+    struct ar_buf *body;              /* borrows; appended to */
     struct ar_wire_header headers[4]; /* dialect's own: anthropic-version, anthropic-beta */
     unsigned header_count;
-    struct ar_undo *undo;   /* arena */
-    struct ar_name *stops;  /* esc; to be emulated */
+    struct ar_undo *undo;  /* arena */
+    struct ar_name *stops; /* esc; to be emulated */
 };
 
 struct ar_reader; /* upstream frames -> events; arena for itself, capped buffers for content */
@@ -75,7 +79,8 @@ enum ar_eof { AR_EOF_CLEAN, AR_EOF_CUT, AR_EOF_ENOUGH }; /* ENOUGH: we stop wait
 
 struct ar_read_how {
     const struct ar_target *target; /* may be NULL: defaults */
-    bool relay;         /* events carry raw; only what must be known is parsed (START, first content, USAGE, STOP, ERROR, END) */
+    bool relay; /* events carry raw; only what must be known is parsed (START, first content, USAGE,
+                   STOP, ERROR, END) */
     bool swallow_usage; /* relay: a usage-only frame was asked for by us: empty raw */
     size_t content_max; /* cap of what is buffered */
 };
@@ -89,42 +94,52 @@ struct ar_write_how {
 struct ar_dialect {
     const char *name, *doc;
     uint8_t id;
-    enum ar_vendor vendor; /* whose thinking material travels here unwrapped */
+    enum ar_vendor vendor;                  /* whose thinking material travels here unwrapped */
     const char *path_generate, *path_count; /* joined to a base URL (INTERFACE 5) */
 
     /* facing a client */
-    enum ar_code (*outline)(struct ar_str body, struct ar_arena *a, struct ar_outline *ret, struct ar_err *err);
-    enum ar_code (*decode_request)(struct ar_str body, const struct ar_wire_in *in, enum ar_op op, struct ar_arena *a,
-                                   struct ar_request **ret, struct ar_err *err);
+    enum ar_code (*outline)(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
+                            struct ar_err *err);
+    enum ar_code (*decode_request)(struct ar_str body, const struct ar_wire_in *in, enum ar_op op,
+                                   struct ar_arena *a, struct ar_request **ret, struct ar_err *err);
     /* Whole answer of HTTP 200. losses: what the client's dialect cannot say. */
-    enum ar_code (*encode_response)(const struct ar_response *r, const struct ar_write_how *how, struct ar_losses *l,
-                                    struct ar_buf *out);
+    enum ar_code (*encode_response)(const struct ar_response *r, const struct ar_write_how *how,
+                                    struct ar_losses *l, struct ar_buf *out);
     void (*encode_count)(int64_t tokens, struct ar_buf *out);
-    /* Error body; returns the HTTP status (INTERFACE 4 and PROTOCOLS 9.1). request_id: for dialects that show it. */
+    /* Error body; returns the HTTP status (INTERFACE 4 and PROTOCOLS 9.1). request_id: for dialects
+     * that show it. */
     int (*encode_error)(const struct ar_fault *f, struct ar_str request_id, struct ar_buf *out);
-    struct ar_writer *(*writer_new)(const struct ar_write_how *how, struct ar_losses *l, struct ar_arena *a);
-    /* Any event in, zero or more frames out. RAW and relayed events never come here. Errors: AR_TOO_LARGE. */
+    struct ar_writer *(*writer_new)(const struct ar_write_how *how, struct ar_losses *l,
+                                    struct ar_arena *a);
+    /* Any event in, zero or more frames out. RAW and relayed events never come here. Errors:
+     * AR_TOO_LARGE. */
     enum ar_code (*write)(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out);
     void (*write_ping)(struct ar_writer *w, struct ar_framer *out); /* legal after START */
     void (*writer_done)(struct ar_writer *w);
 
     /* facing an upstream */
-    enum ar_code (*encode_request)(const struct ar_request *r, enum ar_op op, const struct ar_target *t, struct ar_arena *a,
+    enum ar_code (*encode_request)(const struct ar_request *r, enum ar_op op,
+                                   const struct ar_target *t, struct ar_arena *a,
                                    struct ar_losses *l, struct ar_encoded *ret);
     /* ret_fault: why it is no answer (an error object with 200, nonsense); arena. */
-    enum ar_code (*decode_response)(struct ar_str body, const struct ar_read_how *how, struct ar_arena *a,
-                                    struct ar_response **ret, struct ar_fault *ret_fault);
-    /* Error body of a status >= 400 (or an error object with 200): code, blame, message (PROTOCOLS 9.2). */
+    enum ar_code (*decode_response)(struct ar_str body, const struct ar_read_how *how,
+                                    struct ar_arena *a, struct ar_response **ret,
+                                    struct ar_fault *ret_fault);
+    /* Error body of a status >= 400 (or an error object with 200): code, blame, message
+     * (PROTOCOLS 9.2). */
     void (*decode_error)(int status, struct ar_str body, struct ar_arena *a, struct ar_fault *ret);
     /* Token count of an upstream's answer; -1: not one. */
     int64_t (*decode_count)(struct ar_str body, struct ar_arena *a);
-    /* Usage and stop of a whole native answer, without making an IR: ret->usage, stop, has_stop, id, model only. */
-    enum ar_code (*observe)(struct ar_str body, struct ar_arena *a, struct ar_response *ret, struct ar_fault *ret_fault);
+    /* Usage and stop of a whole native answer, without making an IR: ret->usage, stop, has_stop,
+     * id, model only. */
+    enum ar_code (*observe)(struct ar_str body, struct ar_arena *a, struct ar_response *ret,
+                            struct ar_fault *ret_fault);
     struct ar_reader *(*reader_new)(const struct ar_read_how *how, struct ar_arena *a);
     void (*read_frame)(struct ar_reader *r, const struct ar_frame *f); /* borrows f until drained */
     void (*read_eof)(struct ar_reader *r, enum ar_eof eof);
     bool (*read_next)(struct ar_reader *r, struct ar_event *ret); /* false: feed me */
-    bool (*read_lingers)(const struct ar_reader *r); /* stop seen, usage not: wait 2 s, then ENOUGH */
+    bool (*read_lingers)(
+        const struct ar_reader *r); /* stop seen, usage not: wait 2 s, then ENOUGH */
     void (*reader_done)(struct ar_reader *r);
 };
 
@@ -133,15 +148,18 @@ extern const struct ar_dialect ar_dialect_chat, ar_dialect_anthropic;
 const struct ar_dialect *ar_dialect_by_id(unsigned id);
 const struct ar_dialect *ar_dialect_by_name(struct ar_str name);
 
-/* The native path's closed list of edits (PROTOCOLS 0.3) for an outline. model: the upstream's name; keep_wishes: the
- * upstream is OpenRouter; stream: AR_UNSET leaves it; ask_usage adds stream_options. Texts: arena. Returns how many. */
+/* The native path's closed list of edits (PROTOCOLS 0.3) for an outline. model: the upstream's
+ * name; keep_wishes: the upstream is OpenRouter; stream: AR_UNSET leaves it; ask_usage adds
+ * stream_options. Texts: arena. Returns how many. */
 struct ar_edit_wish {
     struct ar_str model;
     bool keep_wishes, ask_usage, force_whole;
 };
-unsigned ar_native_edits(struct ar_str body, const struct ar_outline *o, const struct ar_edit_wish *w, struct ar_arena *a,
+unsigned ar_native_edits(struct ar_str body, const struct ar_outline *o,
+                         const struct ar_edit_wish *w, struct ar_arena *a,
                          struct ar_edit ret[AR_EDITS_MAX]);
 /* Pieces of body with the edits applied: at most 2n + 1; borrow from body and the edits. */
-unsigned ar_edits_apply(struct ar_str body, const struct ar_edit *e, unsigned n, struct ar_str ret[2 * AR_EDITS_MAX + 1]);
+unsigned ar_edits_apply(struct ar_str body, const struct ar_edit *e, unsigned n,
+                        struct ar_str ret[2 * AR_EDITS_MAX + 1]);
 
 #endif

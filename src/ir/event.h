@@ -1,5 +1,6 @@
-/* An answer as events, and as a whole. Readers make events, writers consume them; neither knows the other. All that an
- * event points to is borrowed until the next event is asked for. Pure data; one thread at a time. */
+/* An answer as events, and as a whole. Readers make events, writers consume them; neither knows the
+ * other. All that an event points to is borrowed until the next event is asked for. Pure data; one
+ * thread at a time. */
 #ifndef AR_IR_EVENT_H
 #define AR_IR_EVENT_H
 
@@ -9,7 +10,8 @@
 /* Whose fault it is: decides where to go next (ARCHITECTURE 2). CALLER and US never move on. */
 enum ar_blame { AR_OF_CALLER, AR_OF_KEY, AR_OF_PLACE, AR_OF_MODEL, AR_OF_UPSTREAM, AR_OF_US };
 
-/* Why an attempt or a request failed: every refusal, transport fault, status and error frame. Strings: arena or static. */
+/* Why an attempt or a request failed: every refusal, transport fault, status and error frame.
+ * Strings: arena or static. */
 struct ar_fault {
     enum ar_code code; /* AR_OK: no fault */
     enum ar_blame blame;
@@ -18,7 +20,7 @@ struct ar_fault {
     struct ar_str message;  /* dec; cleaned of secrets; absent: the code's own text */
     struct ar_str param;    /* dec; the field at fault */
     struct ar_str vendor_type, vendor_code; /* dec; as the upstream's envelope had them */
-    struct ar_str details;  /* raw JSON of Anthropic's error.details, to pass on */
+    struct ar_str details;                  /* raw JSON of Anthropic's error.details, to pass on */
     struct ar_str raw_body; /* the upstream's error body, for clients of the same dialect */
 };
 
@@ -80,12 +82,12 @@ enum ar_delta {
     AR_D_OPAQUE     /* raw JSON of a delta that only its own dialect knows */
 };
 
-/* Invariants of every reader: START first; b rises from 0 in order of BLOCK_START; DELTA only between START and END of
- * its block; every opened block is closed before STOP; at most one STOP; END last, only after STOP. Several blocks may
- * be open at once (Chat's parallel calls).
- * raw decides how a sink shows the event: p NULL: not on the client's wire, write it in the client's dialect; else
- * these bytes are relayed, and n 0 is nothing (swallowed, or a further event of the same frame). On a native call the
- * raws, joined, are the upstream's body byte for byte. */
+/* Invariants of every reader: START first; b rises from 0 in order of BLOCK_START; DELTA only
+ * between START and END of its block; every opened block is closed before STOP; at most one STOP;
+ * END last, only after STOP. Several blocks may be open at once (Chat's parallel calls). raw
+ * decides how a sink shows the event: p NULL: not on the client's wire, write it in the client's
+ * dialect; else these bytes are relayed, and n 0 is nothing (swallowed, or a further event of the
+ * same frame). On a native call the raws, joined, are the upstream's body byte for byte. */
 struct ar_event {
     enum ar_event_kind kind;
     enum ar_delta delta;
@@ -102,15 +104,17 @@ struct ar_event {
 /* Shown to the client, it ends the freedom to fail over (ARCHITECTURE 1, commit point). */
 bool ar_event_commits(const struct ar_event *ev);
 
-/* Events -> answer. Copies; owns buffers capped at max_bytes. Any order of interleaved blocks; joined by block number.
- * put: AR_TOO_LARGE. finish: arena; AR_UPSTREAM_TRUNCATED unless END was seen. */
+/* Events -> answer. Copies; owns buffers capped at max_bytes. Any order of interleaved blocks;
+ * joined by block number. put: AR_TOO_LARGE. finish: arena; AR_UPSTREAM_TRUNCATED unless END was
+ * seen. */
 struct ar_fold *ar_fold_new(size_t max_bytes);
 enum ar_code ar_fold_put(struct ar_fold *f, const struct ar_event *ev) AR_MUST;
-enum ar_code ar_fold_finish(struct ar_fold *f, struct ar_arena *a, struct ar_response **ret) AR_MUST;
+enum ar_code ar_fold_finish(struct ar_fold *f, struct ar_arena *a,
+                            struct ar_response **ret) AR_MUST;
 void ar_fold_free(struct ar_fold *f);
 
-/* Answer -> events, one a call, deltas of at most 64 code points that never split an escape or a UTF-8 sequence.
- * Borrows r and a (tool inputs are escaped into it). false: END is out. */
+/* Answer -> events, one a call, deltas of at most 64 code points that never split an escape or a
+ * UTF-8 sequence. Borrows r and a (tool inputs are escaped into it). false: END is out. */
 struct ar_unfold {
     const struct ar_response *r;
     struct ar_arena *a;

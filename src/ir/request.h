@@ -1,9 +1,9 @@
-/* The canonical request (IR). All of it lives in the request's arena; strings borrow from the client's body or the
- * arena. Lists are singly linked in wire order. Immutable after ar_request_seal, so it may be encoded any number of
- * times, for any target, on any thread.
+/* The canonical request (IR). All of it lives in the request's arena; strings borrow from the
+ * client's body or the arena. Lists are singly linked in wire order. Immutable after
+ * ar_request_seal, so it may be encoded any number of times, for any target, on any thread.
  *
- * Two kinds of strings: *esc* is escaped JSON text without quotes, copied verbatim between dialects; *dec* is decoded
- * text. Fields say which. p NULL means absent everywhere. */
+ * Two kinds of strings: *esc* is escaped JSON text without quotes, copied verbatim between
+ * dialects; *dec* is decoded text. Fields say which. p NULL means absent everywhere. */
 #ifndef AR_IR_REQUEST_H
 #define AR_IR_REQUEST_H
 
@@ -30,7 +30,8 @@ enum ar_block_kind {
     AR_OPAQUE_ITEM
 };
 
-/* Vendor material that only its vendor can read; account-bound where account is not empty. data: dec. */
+/* Vendor material that only its vendor can read; account-bound where account is not empty. data:
+ * dec. */
 enum ar_sig_form { AR_SIGNATURE, AR_ENCRYPTED, AR_REDACTED, AR_THOUGHT_SIG };
 struct ar_opaque {
     enum ar_vendor vendor;
@@ -41,9 +42,9 @@ struct ar_opaque {
 enum ar_media_from { AR_FROM_B64, AR_FROM_URL, AR_FROM_FILE, AR_FROM_TEXT };
 struct ar_media {
     enum ar_media_from from;
-    enum ar_vendor file_vendor; /* AR_FROM_FILE: whose id data is */
-    struct ar_str mime;         /* dec; absent when the wire does not say */
-    struct ar_str data;         /* esc: base64, URL, file id or text */
+    enum ar_vendor file_vendor;   /* AR_FROM_FILE: whose id data is */
+    struct ar_str mime;           /* dec; absent when the wire does not say */
+    struct ar_str data;           /* esc: base64, URL, file id or text */
     struct ar_str title, context; /* esc: file name or title; context line */
     struct ar_str detail;         /* dec: low high auto original */
     bool citations;
@@ -53,13 +54,14 @@ struct ar_block {
     struct ar_block *next;
     struct ar_block *inner; /* content of a tool_result, or of a document made of blocks */
     enum ar_block_kind kind;
-    enum ar_vendor vendor;   /* whose, for the server_*, compaction and opaque kinds */
-    struct ar_str text;      /* esc: text, thinking, refusal. dec: input of a tool_use exactly as sent */
-    struct ar_str id;        /* dec: tool_use; tool_result: id of the call it answers */
+    enum ar_vendor vendor; /* whose, for the server_*, compaction and opaque kinds */
+    struct ar_str text; /* esc: text, thinking, refusal. dec: input of a tool_use exactly as sent */
+    struct ar_str id;   /* dec: tool_use; tool_result: id of the call it answers */
     struct ar_str name, ns;  /* dec: tool; namespace */
     struct ar_str cache_ttl; /* dec: 5m 1h 30m 12h; absent: no marker; empty: default */
     struct ar_str citations; /* raw JSON array */
-    struct ar_str raw;       /* raw JSON of the whole wire block, for kinds that other vendors cannot carry */
+    struct ar_str
+        raw; /* raw JSON of the whole wire block, for kinds that other vendors cannot carry */
     struct ar_media *media;
     struct ar_opaque *sig;
     bool freeform; /* tool_use: input is text of a custom tool, not JSON */
@@ -78,18 +80,27 @@ enum ar_tool_kind { AR_TOOL_FUNCTION, AR_TOOL_CUSTOM, AR_TOOL_SERVER };
 struct ar_tool {
     struct ar_tool *next;
     enum ar_tool_kind kind;
-    enum ar_vendor vendor;       /* server: whose */
-    struct ar_str name;          /* dec; server: vendor-neutral (web_search, bash, text_editor, ...) or the wire type */
-    struct ar_str description;   /* esc */
-    struct ar_str schema;        /* raw JSON Schema; absent: no arguments */
+    enum ar_vendor vendor; /* server: whose */
+    struct ar_str name; /* dec; server: vendor-neutral (web_search, bash, text_editor, ...) or the
+                           wire type */
+    struct ar_str description;     /* esc */
+    struct ar_str schema;          /* raw JSON Schema; absent: no arguments */
     struct ar_str grammar, syntax; /* custom: esc definition, dec lark|regex */
-    struct ar_str raw;           /* raw JSON of the wire tool */
-    struct ar_str cache_ttl;     /* as in ar_block */
-    enum ar_tri strict;          /* UNSET, or SET with strict_on */
+    struct ar_str raw;             /* raw JSON of the wire tool */
+    struct ar_str cache_ttl;       /* as in ar_block */
+    enum ar_tri strict;            /* UNSET, or SET with strict_on */
     bool strict_on, defer;
 };
 
-enum ar_choice { AR_CHOICE_UNSET, AR_CHOICE_AUTO, AR_CHOICE_NONE, AR_CHOICE_REQUIRED, AR_CHOICE_NAMED, AR_CHOICE_ALLOWED_AUTO, AR_CHOICE_ALLOWED_REQUIRED };
+enum ar_choice {
+    AR_CHOICE_UNSET,
+    AR_CHOICE_AUTO,
+    AR_CHOICE_NONE,
+    AR_CHOICE_REQUIRED,
+    AR_CHOICE_NAMED,
+    AR_CHOICE_ALLOWED_AUTO,
+    AR_CHOICE_ALLOWED_REQUIRED
+};
 struct ar_name {
     struct ar_name *next;
     struct ar_str s; /* dec, or esc where the user says */
@@ -107,8 +118,23 @@ struct ar_int {
 };
 
 /* Effort levels in order; UNSET says nothing. */
-enum ar_effort { AR_EFFORT_UNSET, AR_EFFORT_NONE, AR_EFFORT_MINIMAL, AR_EFFORT_LOW, AR_EFFORT_MEDIUM, AR_EFFORT_HIGH, AR_EFFORT_XHIGH, AR_EFFORT_MAX };
-enum ar_reason_mode { AR_REASON_UNSET, AR_REASON_OFF, AR_REASON_ADAPTIVE, AR_REASON_BUDGET, AR_REASON_BETWEEN_TOOLS };
+enum ar_effort {
+    AR_EFFORT_UNSET,
+    AR_EFFORT_NONE,
+    AR_EFFORT_MINIMAL,
+    AR_EFFORT_LOW,
+    AR_EFFORT_MEDIUM,
+    AR_EFFORT_HIGH,
+    AR_EFFORT_XHIGH,
+    AR_EFFORT_MAX
+};
+enum ar_reason_mode {
+    AR_REASON_UNSET,
+    AR_REASON_OFF,
+    AR_REASON_ADAPTIVE,
+    AR_REASON_BUDGET,
+    AR_REASON_BETWEEN_TOOLS
+};
 enum ar_reason_show { AR_SHOW_UNSET, AR_SHOW_OMITTED, AR_SHOW_SUMMARY };
 enum ar_format { AR_FORMAT_UNSET, AR_FORMAT_TEXT, AR_FORMAT_JSON, AR_FORMAT_SCHEMA };
 
@@ -116,15 +142,15 @@ struct ar_settings {
     struct ar_int max_tokens, n, top_logprobs, seed;
     struct ar_num temperature, top_p, top_k, freq_penalty, pres_penalty;
     bool logprobs;
-    struct ar_str logit_bias;  /* raw */
-    struct ar_name *stop;      /* esc */
+    struct ar_str logit_bias; /* raw */
+    struct ar_name *stop;     /* esc */
     enum ar_reason_mode reason_mode;
     enum ar_effort effort;
     int64_t budget; /* tokens, with AR_REASON_BUDGET */
     enum ar_reason_show show;
     enum ar_format format;
     struct ar_str schema, schema_name, schema_description; /* raw, dec, esc */
-    enum ar_tri schema_strict; /* SET with schema_strict_on */
+    enum ar_tri schema_strict;                             /* SET with schema_strict_on */
     bool schema_strict_on;
     enum ar_choice choice;
     struct ar_name *choice_names; /* dec */
@@ -132,13 +158,14 @@ struct ar_settings {
     bool parallel_on;
     struct ar_str verbosity, service_tier, speed, user_id, cache_key; /* dec */
     bool include_usage; /* Chat: the client wants the usage chunk */
-    struct ar_str betas, version; /* dec: anthropic-beta, anthropic-version of the client's headers */
-    bool auto_cache;              /* Anthropic's top-level cache_control */
+    struct ar_str betas,
+        version;     /* dec: anthropic-beta, anthropic-version of the client's headers */
+    bool auto_cache; /* Anthropic's top-level cache_control */
     struct ar_str auto_cache_ttl; /* dec */
 };
 
-/* A wire field that the IR has no name for. It goes back to the dialect `from` verbatim; for any other its fate
- * applies. The first home of every new vendor feature. */
+/* A wire field that the IR has no name for. It goes back to the dialect `from` verbatim; for any
+ * other its fate applies. The first home of every new vendor feature. */
 enum ar_fate { AR_FATE_SILENT, AR_FATE_WARN, AR_FATE_REJECT };
 struct ar_ext {
     struct ar_ext *next;
@@ -160,11 +187,13 @@ struct ar_request {
     bool sealed;
 };
 
-/* Pairs calls with results and checks what every dialect needs: results follow their calls, grouped and in call
- * order; orphans become text; a call without result gets one when later turns exist; duplicates become text
- * (PROTOCOLS 6.5). Idempotent. losses: see ir/loss.h. Errors: AR_TOO_LARGE. */
+/* Pairs calls with results and checks what every dialect needs: results follow their calls, grouped
+ * and in call order; orphans become text; a call without result gets one when later turns exist;
+ * duplicates become text (PROTOCOLS 6.5). Idempotent. losses: see ir/loss.h. Errors: AR_TOO_LARGE.
+ */
 struct ar_losses;
-enum ar_code ar_request_seal(struct ar_request *r, struct ar_arena *a, struct ar_losses *l, struct ar_err *err) AR_MUST;
+enum ar_code ar_request_seal(struct ar_request *r, struct ar_arena *a, struct ar_losses *l,
+                             struct ar_err *err) AR_MUST;
 
 /* List helpers: append at the end of a singly linked list given its last-link pointer. */
 struct ar_block *ar_block_new(struct ar_arena *a, enum ar_block_kind kind, struct ar_block ***tail);
@@ -174,7 +203,7 @@ struct ar_name *ar_name_new(struct ar_arena *a, struct ar_str s, struct ar_name 
 /* Reasoning level <-> token budget (PROTOCOLS 6.6): level -> budget -> level is the identity. */
 int64_t ar_effort_budget(enum ar_effort e);
 enum ar_effort ar_budget_effort(int64_t tokens);
-const char *ar_effort_name(enum ar_effort e);          /* "low"; UNSET: NULL */
-enum ar_effort ar_effort_of(struct ar_str name);       /* unknown: UNSET */
+const char *ar_effort_name(enum ar_effort e);    /* "low"; UNSET: NULL */
+enum ar_effort ar_effort_of(struct ar_str name); /* unknown: UNSET */
 
 #endif

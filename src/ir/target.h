@@ -1,5 +1,6 @@
-/* Whom a request is encoded for: all that a translation may know besides the IR. Filled by provider/ from its row, the
- * upstream's configuration and the model table; borrowed during the call. Pure data. */
+/* Whom a request is encoded for: all that a translation may know besides the IR. Filled by
+ * provider/ from its row, the upstream's configuration and the model table; borrowed during the
+ * call. Pure data. */
 #ifndef AR_IR_TARGET_H
 #define AR_IR_TARGET_H
 
