@@ -151,7 +151,9 @@ static void on_names(struct ar_dns_query *q, int status, const union ar_addr *ad
     f->answered = true;
     f->status = status;
     f->n = n < FAMILY_MAX ? n : FAMILY_MAX;
-    memcpy(f->addrs, addrs, f->n * sizeof *addrs);
+    if (f->n > 0) {
+        memcpy(f->addrs, addrs, f->n * sizeof *addrs);
+    }
     if (f->e->tried == 0 && f == &f->e->v6) {
         ar_timer_clear(f->e->loop, &f->e->timer); /* the grace is over */
     }
@@ -167,6 +169,14 @@ static void ask(struct ar_eyeballs *e, struct family *f, int family)
     if (!f->answered) {
         f->n = 0;
     }
+}
+
+/* RFC 6761 6.3: these never leave the machine. */
+static bool is_local(struct ar_str host)
+{
+    struct ar_str tail = ar_str_from(host, host.n > 10 ? host.n - 10 : 0);
+    return ar_str_is_nocase(host, AR_LIT("localhost")) ||
+           ar_str_is_nocase(tail, AR_LIT(".localhost"));
 }
 
 struct ar_eyeballs *
@@ -186,7 +196,7 @@ ar_eyeballs_start(struct ar_loop *l, struct ar_str host, uint16_t port,
     if (ar_addr_parse(host, port, &a)) {
         struct family *f = a.any.sa_family == AF_INET6 ? &e->v6 : &e->v4;
         f->addrs[f->n++] = a;
-    } else if (ar_str_is_nocase(host, AR_LIT("localhost"))) {
+    } else if (is_local(host)) {
         (void)ar_addr_parse(AR_LIT("127.0.0.1"), port, &e->v4.addrs[e->v4.n++]);
         (void)ar_addr_parse(AR_LIT("::1"), port, &e->v6.addrs[e->v6.n++]);
         e->last_was_v6 = true; /* IPv4 first: what listens locally mostly does so there */

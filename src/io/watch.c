@@ -1,7 +1,7 @@
 /*
  * Watching a file, and plain threads.
  *
- * A watch asks for the file's identity (device, inode, size, times) twice a second on libuv's pool
+ * A watch asks for the file's identity (device, inode, size, times) every 400 ms on libuv's pool
  * and compares: unlike the kernel's notifications that sees every way to replace a file (rename, a
  * link swapped somewhere up the path, a network file system). The first identity is taken at once,
  * so nothing after ar_watch_new is missed. A watch owns its libuv handle; after ar_watch_free its
@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { WATCH_MS = 500 };
+enum { WATCH_MS = 400 };
 
 struct identity {
     bool there;

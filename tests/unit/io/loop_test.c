@@ -263,7 +263,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(timers_fire_in_order_of_their_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_timer_can_be_set_while_it_fires, setup, teardown),
         cmocka_unit_test_setup_teardown(posts_arrive_in_order_from_each_thread, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_loop_on_another_thread_is_stopped_by_a_post, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_loop_on_another_thread_is_stopped_by_a_post, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_task_runs_elsewhere_and_wakes, setup, teardown),
         cmocka_unit_test_setup_teardown(signals_reach_the_loop, setup, teardown),
     };

@@ -90,7 +90,8 @@ static void on_accept(void *user, struct ar_stream *s)
 void server_start(struct server *v, struct ar_loop *l, const char *host, struct ar_tls *tls)
 {
     struct ar_err err = {0};
-    struct ar_listen_spec spec = {.host = ar_str_of(host), .tls = tls, .on_accept = on_accept, .user = v};
+    struct ar_listen_spec spec = {
+        .host = ar_str_of(host), .tls = tls, .on_accept = on_accept, .user = v};
     v->listener = ar_listen(l, &spec, &err);
     if (!v->listener) {
         fail_msg("listen: %s", err.note);

@@ -1,4 +1,5 @@
-/* Ends of streams for tests: a peer reads what comes into a buffer (or leaves it), and a test waits for a state. */
+/* Ends of streams for tests: a peer reads what comes into a buffer (or leaves it), and a test waits
+ * for a state. */
 #ifndef AR_TESTS_IO_PEER_H
 #define AR_TESTS_IO_PEER_H
 
@@ -21,7 +22,7 @@ struct peer {
     bool shut_after; /* shut when they are written */
 };
 struct peer *peer_new(struct ar_stream *s);
-void peer_step(struct peer *p); /* reads and writes what it can */
+void peer_step(struct peer *p);                              /* reads and writes what it can */
 void peer_send(struct peer *p, const char *bytes, size_t n); /* borrowed until written */
 void peer_free(struct peer *p); /* closes the stream, if there still is one */
 

@@ -1,6 +1,6 @@
 /*
- * Streams over TCP and in memory: backpressure on both sides, ends, resets, closing at any moment, buffers of an idle
- * stream, passing to another owner.
+ * Streams over TCP and in memory: backpressure on both sides, ends, resets, closing at any moment,
+ * buffers of an idle stream, passing to another owner.
  */
 #include "io/peer.h"
 #include "io/impl.h"
@@ -54,7 +54,8 @@ static struct peer *connect_peer(struct peer **ret_other)
 {
     struct ar_err err = {0};
     unsigned before = srv.n;
-    struct ar_stream *s = dial_port(the_loop, "127.0.0.1", ar_listener_port(srv.listener), NULL, &err);
+    struct ar_stream *s =
+        dial_port(the_loop, "127.0.0.1", ar_listener_port(srv.listener), NULL, &err);
     assert_non_null(s);
     assert_true(wait_until(the_loop, has_peer, &srv, 1000));
     while (srv.n == before) {
@@ -315,7 +316,8 @@ static void flushed_is_told(void **state)
     peer_free(p);
 }
 
-/* --- in memory ------------------------------------------------------------------------------------------- */
+/* --- in memory
+ * ------------------------------------------------------------------------------------------- */
 
 static void a_pair_holds_two_buffers_and_no_more(void **state)
 {
