@@ -18,7 +18,7 @@ enum { CASES_MAX = 1000 };
 /* tests/ as the compiler was given this file. */
 static const char *tests_dir(void)
 {
-    static char dir[1024];
+    static char dir[400];
     const char *end = strstr(__FILE__, "unit/dialect/golden_test.c");
     (void)snprintf(dir, sizeof dir, "%.*s", end ? (int)(end - __FILE__) : 0, __FILE__);
     return dir;
