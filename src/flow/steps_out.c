@@ -51,7 +51,7 @@ static void open_answer(struct ar_flow *f)
     int64_t length = f->seat.saw_end && !f->wants_stream ? (int64_t)f->seat.sink.out.n : -1;
     ar_conn_open(f->conn, status, v, n, length);
     f->record.status_sent = status;
-    f->record.opened_us = ar_clock_us();
+    f->record.opened_us = f->now_us;
 }
 
 /* The attempt failed after the commit: what is out stays, the rest is an error event. */
@@ -85,7 +85,7 @@ enum ar_next ar_run_relay(struct ar_flow *f)
 {
     struct ar_event ev;
     if (f->commit != AR_COMMITTED) {
-        f->record.committed_us = ar_clock_us();
+        f->record.committed_us = f->now_us;
         if (f->commit == AR_HELD) {
             open_answer(f);
         }
@@ -148,7 +148,7 @@ enum ar_next ar_run_settle(struct ar_flow *f)
         s->rec->head_us = facts.io.at_us[AR_PH_BODY];
         s->rec->in_bytes = facts.io.in_bytes;
         s->rec->out_bytes = facts.io.out_bytes;
-        s->rec->last_us = ar_clock_us();
+        s->rec->last_us = f->now_us;
         s->rec->usage = s->usage;
         ar_plan_report(f->plan, s->cand, cancelled || f->cut ? &f->fault : NULL, ar_tokens(s->usage.in_total) + ar_tokens(s->usage.out_total), now);
         if (s->call) {
@@ -163,7 +163,7 @@ enum ar_next ar_run_settle(struct ar_flow *f)
 enum ar_next ar_run_record(struct ar_flow *f)
 {
     struct ar_record *r = &f->record;
-    r->ended_us = ar_clock_us();
+    r->ended_us = f->now_us;
     r->code = (int)f->fault.code;
     r->doing = f->doing;
     r->outcome = f->gone ? AR_CANCELLED : f->cut ? AR_CUT : f->fault.code != AR_OK ? AR_REFUSED : AR_SERVED;
@@ -175,7 +175,7 @@ enum ar_next ar_run_finish(struct ar_flow *f)
 {
     if (f->conn) {
         bool gone = f->gone || ar_conn_is_gone(f->conn);
-        if (!gone && f->seat.sink.out.p && !pour(f)) {
+        if (!gone && f->seat.sink.out.n > 0 && !pour(f)) {
             return ar_flow_wait(f, AR_W_CLIENT | AR_W_CLOCK, AR_NEVER); /* the connection keeps send_time */
         }
         ar_conn_set_waker(f->conn, NULL);
@@ -196,6 +196,9 @@ static void open_error(struct ar_flow *f)
     ar_sink_close(f);
     ar_sink_open(f);
     bool same = f->seat.cand && f->seat.cand->dialect == f->dialect && fault->raw_body.n > 0;
+    if (same && f->dialect == &ar_dialect_anthropic) {
+        same = !(f->seat.cand->upstream->provider->quirks & AR_QUIRK(OPENAI_ERRORS));
+    }
     if (f->as_is && same) {
         ar_buf_str(out, fault->raw_body);
         status = fault->upstream_status;
@@ -219,7 +222,7 @@ static void open_error(struct ar_flow *f)
     }
     ar_conn_open(f->conn, status, v, n, (int64_t)out->n);
     f->record.status_sent = status;
-    f->record.opened_us = ar_clock_us();
+    f->record.opened_us = f->now_us;
 }
 
 enum ar_next ar_run_refuse(struct ar_flow *f)
