@@ -315,12 +315,12 @@ def test_09_the_answers_model(pair):
 def test_10_context_overflow(pair):
     got = pair.ask(prompt="one two " * 9000)
     assert got.status == 400
-    if pair.native:
-        assert got.json["error"]["message"].startswith("request (")
-    elif pair.client == "chat":
-        assert got.json["error"]["code"] == "context_length_exceeded"
-    else:
+    if pair.client == "anthropic":  # natively as well: the upstream's own error is not of this dialect
         assert "prompt is too long" in got.json["error"]["message"]
+    elif pair.native:
+        assert got.json["error"]["message"].startswith("request (")
+    else:
+        assert got.json["error"]["code"] == "context_length_exceeded"
 
 
 def test_10_image_for_a_text_model(pair):
@@ -374,7 +374,7 @@ def begin_forever(gate, client):
     path = "/v1/chat/completions" if client == "chat" else "/v1/messages"
     data = json.dumps(body).encode()
     connection = gate.client()
-    connection.send(f"POST {path} HTTP/1.1\r\nhost: x\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n"
+    connection.send(f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n"
                     f"content-length: {len(data)}\r\n\r\n".encode() + data)
     assert connection.head().status == 200
     pieces = connection.stream()
@@ -404,10 +404,9 @@ def test_12_upstream_killed(client, upstream):
         try:
             for piece in pieces:
                 rest += piece
-        except HttpError:
-            pass  # cut without an error event: honest as well
-        else:
-            assert b'"error"' in rest, f"a clean end: {rest[-300:]!r}"
+        except (HttpError, ConnectionError):
+            pass  # cut, so that nobody can take it for the end
+        assert b'"error"' in rest, f"no error event: {rest[-300:]!r}"
         assert b"[DONE]" not in rest and b"message_stop" not in rest
         connection.close()
         again = gate.post(client, {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]})

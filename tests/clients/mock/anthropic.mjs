@@ -16,7 +16,9 @@ export function facts(body) {
   );
   const choice = body.tool_choice?.type;
   const forced = choice === 'tool' ? body.tool_choice.name : choice === 'any';
-  return { tools, hadResult, forced, schema: body.output_config?.format?.schema };
+  // A model obeys such a line of the system prompt; this dialect has no field for it.
+  const jsonObject = /one JSON object/i.test(JSON.stringify(body.system ?? ''));
+  return { tools, hadResult, forced, schema: body.output_config?.format?.schema, jsonObject };
 }
 
 function contentOf(plan, serial) {
