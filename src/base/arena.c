@@ -27,7 +27,7 @@ enum { REDZONE = 16 };
 enum { REDZONE = 0 };
 #endif
 
-enum { ALIGN = 16, BLOCK_BYTES = 4096 };
+enum { ALIGN = 16, BLOCK_BYTES = 4096, KEEP_BYTES = 65536 };
 
 struct ar_arena_block {
     struct ar_arena_block *next;
@@ -58,20 +58,26 @@ void ar_arena_done(struct ar_arena *a)
 
 void ar_arena_reset(struct ar_arena *a)
 {
-    struct ar_arena_block *first = a->blocks;
-    while (first && first->next) { /* the oldest block is the smallest and always there */
-        struct ar_arena_block *next = first->next;
-        UNPOISON(first->bytes, first->cap);
-        free(first);
-        first = next;
+    struct ar_arena_block *keep = NULL;
+    for (struct ar_arena_block *b = a->blocks; b; b = b->next) {
+        if (b->cap <= KEEP_BYTES && (!keep || b->cap > keep->cap)) {
+            keep = b;
+        }
     }
-    a->blocks = first;
-    a->used_bytes = 0;
+    for (struct ar_arena_block *b = a->blocks, *next; b; b = next) {
+        next = b->next;
+        if (b != keep) {
+            UNPOISON(b->bytes, b->cap);
+            free(b);
+        }
+    }
+    a->blocks = keep;
+    a->used_bytes = keep ? keep->cap : 0;
     a->overflowed = false;
-    if (first) {
-        first->used = 0;
-        a->used_bytes = first->cap;
-        POISON(first->bytes, first->cap);
+    if (keep) {
+        keep->next = NULL;
+        keep->used = 0;
+        POISON(keep->bytes, keep->cap);
     }
 }
 
@@ -158,4 +164,12 @@ struct ar_str ar_arena_fmt(struct ar_arena *a, const char *format, ...)
     }
     va_end(again);
     return (struct ar_str){p, p ? (size_t)n : 0};
+}
+
+struct ar_str ar_arena_i64(struct ar_arena *a, int64_t v)
+{
+    char digits[24];
+    struct ar_buf b = {.p = digits, .cap = sizeof digits, .max = sizeof digits};
+    ar_buf_i64(&b, v);
+    return ar_arena_copy(a, ar_buf_view(&b));
 }

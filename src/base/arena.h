@@ -16,7 +16,7 @@ struct ar_arena {
 void ar_arena_init(struct ar_arena *a, size_t max_bytes);
 /* Frees everything. NULL-safe: a zeroed struct is fine. */
 void ar_arena_done(struct ar_arena *a);
-/* Forgets everything and the mark; keeps the first block for the next request. */
+/* Forgets everything and the mark; keeps one block of moderate size for the next request. */
 void ar_arena_reset(struct ar_arena *a);
 
 /* n bytes, aligned for any type, not cleared; NULL over the cap. */
@@ -30,6 +30,9 @@ struct ar_str ar_arena_copy(struct ar_arena *a, struct ar_str s);
 /* Formatted text in the arena. */
 struct ar_str ar_arena_fmt(struct ar_arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* A number in decimal, in the arena. */
+struct ar_str ar_arena_i64(struct ar_arena *a, int64_t v);
 
 /* AR_OK, or AR_TOO_LARGE when any allocation was over the cap. */
 static inline enum ar_code AR_MUST ar_arena_finish(const struct ar_arena *a)

@@ -49,8 +49,12 @@ static void recycle(struct ar_flow *f)
     if (f->body.cap > SPARE_BODY_BYTES) {
         ar_buf_done(&f->body);
     }
+    if (f->seat.sink.out.cap > SPARE_BODY_BYTES) {
+        ar_buf_done(&f->seat.sink.out);
+    }
     if (w->spare_count == SPARES_MAX) {
         ar_buf_done(&f->body);
+        ar_buf_done(&f->seat.sink.out);
         ar_arena_done(&f->arena);
         free(f);
         return;
@@ -63,6 +67,7 @@ static void recycle(struct ar_flow *f)
 
 static void drive(struct ar_flow *f)
 {
+    f->now_us = ar_clock_us();
     for (unsigned i = 0;; i++) {
         f->doing = f->step->name;
         switch (f->step->run(f)) {
@@ -104,21 +109,24 @@ static struct ar_flow *take_flow(struct ar_worker *w)
 {
     struct ar_flow *f = w->spare;
     struct ar_arena arena = {.blocks = NULL};
-    struct ar_buf body = {.p = NULL};
+    struct ar_buf body = {.p = NULL}, out = {.p = NULL};
     if (f) {
         w->spare = f->next_spare;
         w->spare_count--;
         arena = f->arena;
         body = f->body;
+        out = f->seat.sink.out;
         ar_buf_clear(&body);
+        ar_buf_clear(&out);
     } else {
         f = malloc(sizeof *f);
         AR_ASSERT(f != NULL);
     }
-    memset(f, 0, offsetof(struct ar_flow, travel)); /* what lies behind is written before it is read */
-    memset(&f->left, 0, offsetof(struct ar_flow, record) - offsetof(struct ar_flow, left));
+    memset(f, 0, offsetof(struct ar_flow, seat));
+    memset(&f->seat, 0, offsetof(struct ar_seat, sink) + offsetof(struct ar_sink, losses));
+    f->seat.spec.losses.n = f->seat.sink.losses.n = f->seal_losses.n = f->left_losses.n = 0;
     memset(&f->record, 0, offsetof(struct ar_record, attempt));
-    f->travel_count = 0;
+    f->seat.sink.out = out;
     f->arena = arena;
     f->body = body;
     f->arena.max_bytes = (size_t)w->snapshot->config->limits_request_memory;
@@ -148,11 +156,11 @@ void ar_flow_start(void *worker, struct ar_conn *c, const struct ar_request_head
         f->record.request_id[2 * i] = HEX[f->id[i] >> 4];
         f->record.request_id[2 * i + 1] = HEX[f->id[i] & 15];
     }
-    f->record.begun_us = ar_clock_us();
     ar_list_append(&w->flows, &f->node);
     w->flow_count++;
     ar_metrics_in_flight(w->metrics, 1);
     ar_conn_set_waker(c, &f->waker);
+    f->record.begun_us = ar_clock_us();
     drive(f);
 }
 
@@ -184,6 +192,7 @@ void ar_worker_stop_flows(struct ar_worker *w)
         struct ar_flow *f = w->spare;
         w->spare = f->next_spare;
         ar_buf_done(&f->body);
+        ar_buf_done(&f->seat.sink.out);
         ar_arena_done(&f->arena);
         free(f);
     }

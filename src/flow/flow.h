@@ -45,20 +45,21 @@ struct ar_sink {
     struct ar_framer framer;
     struct ar_writer *writer;
     struct ar_fold *fold;
-    struct ar_losses losses; /* of the answer's translation */
     size_t given;            /* bytes of out that the client's connection has taken */
+    bool has_whole;          /* a WHOLE event was written: END adds nothing */
+    struct ar_losses losses; /* of the answer's translation; last, as it is cleared apart */
 };
 
 /* One attempt and its answer. */
 struct ar_seat {
     struct ar_call *call; /* NULL: empty */
-    struct ar_call_spec spec;
     const struct ar_candidate *cand;
-    struct ar_sink sink;
     struct ar_usage usage;
     struct ar_attempt_record *rec;
     bool native, saw_end;
     bool counts_here; /* nobody there counts tokens: we estimate, there is no call */
+    struct ar_sink sink;
+    struct ar_call_spec spec;
 };
 
 /* HELD: no byte is out. OPENED: status and keep-alives are out, no content: errors must be events, fail-over is free. COMMITTED:
@@ -75,6 +76,7 @@ struct ar_flow {
     const char *doing;
     unsigned waits;
     int64_t wait_until_ms, ping_at_ms, hold_until_ms;
+    int64_t now_us; /* when the driver last ran: good enough for the record */
     struct ar_worker *worker;
     const struct ar_snapshot *snapshot;
     struct ar_arena arena;
@@ -91,11 +93,7 @@ struct ar_flow {
     struct ar_buf body;
     struct ar_outline outlined;
     struct ar_request *request; /* NULL until decoded */
-    struct ar_losses seal_losses; /* of pairing calls with results */
-    struct ar_losses left_losses; /* of the attempt that was left last */
     struct ar_plan *plan;
-    struct ar_seat seat;
-    struct ar_header travel[AR_RELAY_HEADERS_MAX]; /* the client's headers that may go to an upstream */
     unsigned travel_count;
     struct ar_fault left;  /* why the seat was left; pick hands it to the plan and clears it */
     struct ar_fault fault; /* why the request failed; code AR_OK: it did not */
@@ -104,6 +102,11 @@ struct ar_flow {
     bool gone;
     bool settled;
     uint8_t id[16];
+    /* From here on: cleared in parts, where it is used. */
+    struct ar_seat seat;
+    struct ar_losses seal_losses; /* of pairing calls with results */
+    struct ar_losses left_losses; /* of the attempt that was left last */
+    struct ar_header travel[AR_RELAY_HEADERS_MAX]; /* the client's headers that may go to an upstream */
     struct ar_record record;
     struct ar_flow *next_spare;
 };

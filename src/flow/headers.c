@@ -31,7 +31,7 @@ static const struct ar_str RELAYED[] = {
 static bool is_listed(struct ar_str name, const struct ar_str *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (ar_str_is_nocase(name, list[i])) {
+        if (name.n == list[i].n && ar_str_is_nocase(name, list[i])) {
             return true;
         }
     }
@@ -134,7 +134,7 @@ static void put_served(struct ar_flow *f, struct ar_header *v, unsigned *n)
     const struct ar_candidate *c = f->seat.cand;
     put(v, n, AR_LIT("x-anyrouter-upstream"), printable(c->upstream->name, 64));
     put(v, n, AR_LIT("x-anyrouter-model"), printable(c->model, 128));
-    put(v, n, AR_LIT("x-anyrouter-attempts"), ar_arena_fmt(&f->arena, "%u", c->attempt));
+    put(v, n, AR_LIT("x-anyrouter-attempts"), ar_arena_i64(&f->arena, c->attempt));
     if (f->seat.spec.losses.n > 0) {
         put(v, n, AR_LIT("x-anyrouter-warnings"), printable(ar_str_n(f->seat.spec.losses.text, f->seat.spec.losses.n), 1024));
     }
@@ -153,7 +153,7 @@ unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct a
     }
     if (f->record.attempt_count > 0) {
         int64_t us = f->record.attempt[0].begun_us - f->record.begun_us;
-        put(v, &n, AR_LIT("x-anyrouter-overhead-us"), ar_arena_fmt(&f->arena, "%lld", (long long)us));
+        put(v, &n, AR_LIT("x-anyrouter-overhead-us"), ar_arena_i64(&f->arena, us));
     }
     if ((f->seat.call || f->seat.counts_here) && f->fault.code == AR_OK) {
         put_served(f, v, &n);

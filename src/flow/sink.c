@@ -17,11 +17,13 @@ static struct ar_write_how write_how(struct ar_flow *f)
 void ar_sink_open(struct ar_flow *f)
 {
     struct ar_sink *s = &f->seat.sink;
+    struct ar_buf out = s->out; /* its memory is used again */
     memset(s, 0, offsetof(struct ar_sink, losses));
     s->losses.strict = s->losses.refused = false;
     s->losses.n = 0;
-    s->given = 0;
-    ar_buf_init(&s->out, (size_t)f->snapshot->config->limits_request_memory);
+    s->out = out;
+    ar_buf_clear(&s->out);
+    s->out.max = (size_t)f->snapshot->config->limits_request_memory;
     s->framer = (struct ar_framer){.how = &ar_framing_sse, .out = &s->out};
 }
 
@@ -34,7 +36,8 @@ void ar_sink_close(struct ar_flow *f)
     }
     ar_fold_free(s->fold);
     s->fold = NULL;
-    ar_buf_done(&s->out);
+    ar_buf_clear(&s->out);
+    s->given = 0;
 }
 
 void ar_flow_estimate(struct ar_flow *f)
@@ -117,10 +120,11 @@ enum ar_code ar_sink_put(struct ar_flow *f, const struct ar_event *ev)
         return AR_OK;
     }
     if (ev->kind == AR_EV_WHOLE) {
+        s->has_whole = true;
         return put_whole(f, ev->answer);
     }
-    if (ev->kind == AR_EV_END && s->out.n > 0 && !s->fold && !s->writer) {
-        return AR_OK; /* behind WHOLE */
+    if (ev->kind == AR_EV_END && s->has_whole) {
+        return AR_OK;
     }
     return f->wants_stream ? put_written(f, ev) : put_folded(f, ev);
 }

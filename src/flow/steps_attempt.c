@@ -6,6 +6,7 @@
 #include "flow/flow.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 #include <stdlib.h>
 
@@ -49,7 +50,9 @@ enum ar_next ar_run_decode(struct ar_flow *f)
     struct ar_wire_in in = {ar_header_lit(f->head->headers, f->head->header_count, "anthropic-version"),
                             ar_header_lit(f->head->headers, f->head->header_count, "anthropic-beta")};
     enum ar_code code = f->dialect->decode_request(ar_buf_view(&f->body), &in, f->op, &f->arena, &f->request, &err);
-    f->seal_losses = (struct ar_losses){.strict = f->strict};
+    f->seal_losses.strict = f->strict;
+    f->seal_losses.refused = false;
+    f->seal_losses.n = 0;
     if (code == AR_OK) {
         code = ar_request_seal(f->request, &f->arena, &f->seal_losses, &err);
     }
@@ -80,16 +83,23 @@ static struct ar_str pass_target(struct ar_flow *f, const struct ar_candidate *c
 static void fill_target(struct ar_flow *f, const struct ar_candidate *c, struct ar_target *t)
 {
     *t = (struct ar_target){.model = c->model, .vendor = c->upstream->provider->vendor};
+    t->quirks = c->upstream->provider->quirks;
+    t->stream = f->wants_stream && !c->upstream->conf->force_non_stream;
+    if (f->seat.native) { /* the rest is for encoders */
+        return;
+    }
     enum ar_vendor place = t->vendor;
     ar_model_facts(c->model, t);
     t->vendor = t->vendor == AR_VENDOR_OTHER ? place : t->vendor;
-    t->quirks = c->upstream->provider->quirks;
-    t->account = ar_str_of(c->key_print);
+    if (c->secret.n > 0) {
+        char tag[9];
+        ar_sha256_hex(c->secret, 8, tag);
+        t->account = ar_arena_copy(&f->arena, ar_str_of(tag));
+    }
     t->default_max_tokens = f->snapshot->config->default_max_tokens;
     if (t->max_out_tokens > 0 && t->default_max_tokens > t->max_out_tokens) {
         t->default_max_tokens = t->max_out_tokens;
     }
-    t->stream = f->wants_stream && !c->upstream->conf->force_non_stream;
 }
 
 static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
@@ -97,13 +107,16 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
     struct ar_call_spec *s = &f->seat.spec;
     const struct ar_conf_upstream *conf = c->upstream->conf;
     const struct ar_provider *p = c->upstream->provider;
-    memset(s, 0, sizeof *s);
+    memset(s, 0, offsetof(struct ar_call_spec, losses));
+    s->losses.n = 0;
+    s->losses.refused = false;
+    s->losses.field[0] = s->losses.why[0] = '\0';
     s->ops = is_generator(c) ? &ar_echo_call : &ar_http_call;
     s->dialect = c->dialect;
     fill_target(f, c, &s->target);
     if (c->base) {
         s->origin = c->base->origin;
-        s->path = f->op == AR_OP_PASS ? pass_target(f, c) : ar_upstream_target(c->upstream, c->base, c->dialect, f->op, &f->arena);
+        s->path = f->op == AR_OP_PASS ? pass_target(f, c) : c->base->targets[c->dialect->id][f->op == AR_OP_COUNT];
     }
     s->method = f->op == AR_OP_PASS ? f->head->method : AR_LIT("POST");
     s->secret = c->secret;
@@ -190,10 +203,11 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     f->seat.rec->outcome = AR_FAILED_OVER;
     f->seat.rec->status = facts.status;
     f->seat.rec->left_because = ar_code_public(f->left.code);
-    f->seat.rec->last_us = ar_clock_us();
+    f->seat.rec->last_us = f->now_us;
     f->seat.rec->usage = f->seat.usage;
     ar_sink_close(f);
-    f->left_losses = f->seat.spec.losses;
+    f->left_losses.n = 0;
+    ar_losses_merge(&f->left_losses, &f->seat.spec.losses);
     ar_plan_report(f->plan, f->seat.cand, &f->left, 0, ar_loop_now_ms(f->worker->loop));
     return ar_flow_to(f, &ar_step_pick);
 }
@@ -208,7 +222,7 @@ static void ping(struct ar_flow *f)
         ar_conn_open(f->conn, 200, v, n, -1);
         f->commit = AR_OPENED;
         f->record.status_sent = 200;
-        f->record.opened_us = ar_clock_us();
+        f->record.opened_us = f->now_us;
     }
     struct ar_buf b;
     struct ar_framer framer = {.how = s->framer.how, .out = &b};
@@ -272,7 +286,7 @@ enum ar_next ar_run_race(struct ar_flow *f)
         }
         f->seat.saw_end |= ev.kind == AR_EV_END;
         if (is_commit(f, &ev, now)) {
-            f->seat.rec->first_event_us = ar_clock_us();
+            f->seat.rec->first_event_us = f->now_us;
             return ar_flow_to(f, &ar_step_relay);
         }
     }

@@ -198,6 +198,11 @@ enum ar_next ar_run_outline(struct ar_flow *f)
             f->fault.param = err.at[0] ? ar_arena_copy(&f->arena, ar_str_of(err.at)) : (struct ar_str){NULL, 0};
             return next;
         }
+        struct ar_str version = ar_header_lit(f->head->headers, f->head->header_count, "anthropic-version");
+        if (f->outlined.sampling && ar_str_is_lit(version, "2026-10-21")) {
+            (void)snprintf(err.note, sizeof err.note, "%s: API version 2026-10-21 has no sampling settings", f->outlined.sampling);
+            return ar_flow_fail(f, AR_INVALID_REQUEST, err.note);
+        }
         if (f->outlined.has_thread) {
             return ar_flow_fail(f, AR_THREAD_UNSUPPORTED, "thread is not available through this gateway: send the whole history");
         }

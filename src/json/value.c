@@ -76,16 +76,33 @@ bool ar_json_next(struct ar_jiter *it)
     return true;
 }
 
+/* Is the key node k spelled as key? Escaped spellings are decoded, so that none hides a known key. */
+static bool is_key(const struct ar_jdoc *d, const struct ar_jnode *k, struct ar_str key)
+{
+    const char *p = d->src.p + k->at + 1;
+    size_t n = k->end - k->at - 2U;
+    if (__builtin_expect(!(k->flags & AR_J_ESCAPED), 1)) {
+        return n == key.n && memcmp(p, key.p, n) == 0;
+    }
+    char text[96];
+    if (n > sizeof text) {
+        return false;
+    }
+    struct ar_buf b = {.p = text, .cap = sizeof text, .max = sizeof text}; /* decoding never grows */
+    ar_json_unescape(ar_str_n(p, n), &b);
+    return ar_str_is(ar_buf_view(&b), key);
+}
+
 struct ar_jval ar_json_get(struct ar_jval v, struct ar_str key)
 {
     struct ar_jval found = {NULL, 0};
     if (!ar_json_is(v, AR_J_OBJECT)) {
         return found;
     }
-    struct ar_jiter it = ar_json_iter(v);
-    while (ar_json_next(&it)) {
-        if (ar_str_is(it.key, key)) {
-            found = it.val;
+    const struct ar_jnode *nodes = v.doc->nodes;
+    for (uint32_t i = v.i + 1, end = nodes[v.i].next; i < end; i = nodes[i + 1].next) {
+        if (is_key(v.doc, &nodes[i], key)) {
+            found = (struct ar_jval){v.doc, i + 1};
         }
     }
     return found;

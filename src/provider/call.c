@@ -114,7 +114,7 @@ static void encode(struct http_call *c)
         struct ar_edit_wish wish = {s->target.model, s->keep_wishes, s->ask_usage, s->force_whole};
         wish.keep_wishes |= s->op == AR_OP_PASS;
         bool edits_model = s->op != AR_OP_PASS || s->outline->model_at.n > 0;
-        unsigned n = edits_model ? ar_native_edits(s->body, s->outline, &wish, &c->arena, edits) : 0;
+        unsigned n = edits_model ? ar_native_edits(s->body, s->outline, &wish, c->mem, edits) : 0;
         parts = ar_edits_apply(s->body, edits, n, c->parts);
     } else {
         enum ar_code code = s->dialect->encode_request(s->request, s->op, &s->target, &c->arena, &s->losses, &e);
@@ -149,12 +149,14 @@ static void encode(struct http_call *c)
 
 static struct ar_call *start(struct ar_call_spec *spec)
 {
-    struct http_call *c = calloc(1, sizeof *c);
+    struct http_call *c = malloc(sizeof *c);
     AR_ASSERT(c != NULL);
+    memset(c, 0, offsetof(struct http_call, parts));
     c->call.ops = &ar_http_call;
     c->spec = spec;
     c->timer.fire = fire;
     ar_arena_init(&c->arena, spec->whole_max * 4);
+    c->mem = spec->native ? spec->arena : &c->arena;
     ar_buf_init(&c->body, spec->whole_max * 4);
     ar_buf_init(&c->whole, spec->whole_max);
     encode(c);
@@ -206,6 +208,9 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
         return fail_code(c, AR_UPSTREAM_ERROR, "the upstream answered a stream request with something that is no stream", ret);
     } else {
         c->state = CALL_WHOLE;
+        if (c->head.length > 0 && c->head.length <= HOLD_MAX) {
+            (void)ar_buf_reserve(&c->whole, (size_t)c->head.length);
+        }
     }
     return false;
 }
@@ -304,9 +309,9 @@ static bool give_observed(struct http_call *c, struct ar_event *ret)
     struct ar_str body = ar_buf_view(&c->whole);
     ar_usage_clear(&c->seen.usage);
     if (c->spec->op == AR_OP_COUNT) {
-        c->seen.usage.in_total = c->spec->dialect->decode_count(body, &c->arena);
+        c->seen.usage.in_total = c->spec->dialect->decode_count(body, c->mem);
     } else if (c->spec->op == AR_OP_GENERATE && !c->whole.overflowed) {
-        enum ar_code code = c->spec->dialect->observe(body, &c->arena, &c->seen, &f);
+        enum ar_code code = c->spec->dialect->observe(body, c->mem, &c->seen, &f);
         if (code != AR_OK && c->given == 0) {
             return fail_with(c, &f, ret);
         }

@@ -23,10 +23,9 @@ struct http_call {
     struct ar_call_spec *spec; /* borrows */
     enum call_state state;
     struct ar_arena arena; /* encoding, faults, decoded answer */
+    struct ar_arena *mem;  /* small things: the request's own on the native path, else arena */
     struct ar_exchange *exchange;
     struct ar_exchange_spec exchange_spec;
-    struct ar_header headers[CALL_HEADERS_MAX];
-    struct ar_str parts[2 * AR_EDITS_MAX + 1];
     struct ar_buf body; /* encoded request */
     struct ar_answer_head head;
     struct ar_undo *undo;
@@ -50,6 +49,9 @@ struct http_call {
     bool eof, rest_given, lingers;
     enum ar_code cut_code;
     uint64_t content_bytes, content_frames;
+    /* From here on: written before it is read. */
+    struct ar_str parts[2 * AR_EDITS_MAX + 1];
+    struct ar_header headers[CALL_HEADERS_MAX];
 };
 
 #endif

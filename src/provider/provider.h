@@ -54,12 +54,12 @@ struct ar_call_spec {
     unsigned header_count;
     int64_t connect_ms, first_byte_ms, silence_ms, total_ms;
     size_t whole_max;             /* a whole answer to decode may be this big */
-    struct ar_losses losses;      /* strict: in; the rest is written by the call */
     struct ar_stamp stamp;
     struct ar_arena *arena; /* of the attempt's request: encoding */
     struct ar_pool *pool;
     struct ar_loop *loop;
     struct ar_waker *waker;
+    struct ar_losses losses; /* strict: in; the rest is written by the call; last, as it is cleared apart */
 };
 struct ar_call {
     const struct ar_call_ops *ops;

@@ -81,6 +81,19 @@ static enum ar_code build_base(struct ar_config *c, const struct ar_conf_upstrea
     return AR_OK;
 }
 
+/* Request target for an operation in a dialect: the row's template behind the base URL's path, or the dialect's own path joined. */
+static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base *b, unsigned dialect, bool count, struct ar_arena *a)
+{
+    const char *template = u->provider->paths[dialect];
+    const struct ar_dialect *d = ar_dialect_by_id(dialect);
+    if (!template || !template[0]) {
+        const char *path = count ? d->path_count : d->path_generate;
+        return path ? ar_base_join(b, ar_str_of(path), a) : (struct ar_str){NULL, 0};
+    }
+    return ar_arena_fmt(a, "%.*s%s%s%s%.*s", AR_FMT(b->path), template, count ? "/count_tokens" : "", b->query.n > 0 ? "?" : "",
+                        AR_FMT(b->query));
+}
+
 static enum ar_code build_bases(struct ar_config *c, struct ar_upstream *u, struct ar_err *err)
 {
     struct ar_strs urls = u->conf->base_urls;
@@ -96,6 +109,10 @@ static enum ar_code build_bases(struct ar_config *c, struct ar_upstream *u, stru
         enum ar_code code = build_base(c, u->conf, urls.v[i], &u->bases[i], err);
         if (code != AR_OK) {
             return code;
+        }
+        for (unsigned d = 0; d < AR_DIALECT_COUNT; d++) {
+            u->bases[i].targets[d][0] = target_of(u, &u->bases[i], d, false, &c->arena);
+            u->bases[i].targets[d][1] = target_of(u, &u->bases[i], d, true, &c->arena);
         }
         u->base_count++;
     }
@@ -250,16 +267,4 @@ struct ar_str ar_base_join(const struct ar_base *b, struct ar_str full_path, str
         tail = ar_str_from(full_path, slash);
     }
     return ar_arena_fmt(a, "%.*s%.*s%s%.*s", AR_FMT(b->path), AR_FMT(tail), b->query.n > 0 ? "?" : "", AR_FMT(b->query));
-}
-
-struct ar_str ar_upstream_target(const struct ar_upstream *u, const struct ar_base *b, const struct ar_dialect *d, enum ar_op op,
-                                 struct ar_arena *a)
-{
-    const char *template = u->provider->paths[d->id];
-    struct ar_str path = ar_str_of(op == AR_OP_COUNT ? d->path_count : d->path_generate);
-    if (template && template[0]) {
-        return ar_arena_fmt(a, "%.*s%s%s%s%.*s", AR_FMT(b->path), template, op == AR_OP_COUNT ? "/count_tokens" : "",
-                            b->query.n > 0 ? "?" : "", AR_FMT(b->query));
-    }
-    return ar_base_join(b, path, a);
 }

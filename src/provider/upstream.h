@@ -11,6 +11,7 @@ struct ar_health; /* route/health.h */
 struct ar_base {
     struct ar_origin origin;
     struct ar_str url, path, query; /* path: of the base URL, no trailing slash */
+    struct ar_str targets[AR_DIALECT_COUNT][2]; /* request target by dialect; generate, count */
     struct ar_health *health;
 };
 struct ar_key {
@@ -49,10 +50,7 @@ enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret, 
 /* Does u serve the model (INTERFACE 5)? *ret_sent: the name to send. */
 bool ar_upstream_serves(const struct ar_upstream *u, struct ar_str model, struct ar_str *ret_sent);
 bool ar_upstream_speaks(const struct ar_upstream *u, const struct ar_dialect *d);
-/* Request target for an operation in a dialect at a base: path joined as INTERFACE 5 says. Arena. tail: NULL, or a path below
- * /v1 for pass-through. */
-struct ar_str ar_upstream_target(const struct ar_upstream *u, const struct ar_base *b, const struct ar_dialect *d, enum ar_op op,
-                                 struct ar_arena *a);
+/* A full path ("/v1/models") joined to a base URL as INTERFACE 5 says: its version is dropped where the base URL has one. Arena. */
 struct ar_str ar_base_join(const struct ar_base *b, struct ar_str full_path, struct ar_arena *a);
 
 #endif

@@ -393,9 +393,10 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
 static struct ar_health *key_health(struct ar_plan *p, const struct entry *e, unsigned k, int64_t now_ms)
 {
     if (e->callers) {
-        char id[9 + 64];
-        ar_sha256_hex(p->client_keys[k], 8, id);
-        size_t n = strlen(id);
+        char id[8 + 64];
+        uint64_t print = ar_hash64(p->client_keys[k], 1);
+        size_t n = sizeof print;
+        memcpy(id, &print, n);
         size_t name = e->u->name.n < 60 ? e->u->name.n : 60;
         memcpy(id + n, e->u->name.p, name);
         return ar_health_get(p->route->strangers, "key", ar_str_n(id, n + name), now_ms);
@@ -439,8 +440,10 @@ static bool take(struct ar_plan *p, struct entry *e, unsigned b, unsigned k, boo
                                .key_at = k,
                                .base_at = b};
     c->secret = e->callers ? p->client_keys[k] : c->key ? c->key->secret : (struct ar_str){NULL, 0};
-    if (c->secret.n > 0) {
-        ar_sha256_hex(c->secret, 8, c->key_print);
+    if (c->key) {
+        memcpy(c->key_print, c->key->print, sizeof c->key_print);
+    } else if (c->secret.n > 0) { /* a stranger's: told apart within this process only */
+        (void)snprintf(c->key_print, sizeof c->key_print, "%08x", (unsigned)ar_hash64(c->secret, 0));
     }
     if (bh) {
         atomic_fetch_add_explicit(&bh->in_flight, 1, memory_order_relaxed);
@@ -491,7 +494,7 @@ static int usefulness(const struct ar_fault *f)
 
 static void remember(struct ar_plan *p, const struct ar_fault *f)
 {
-    bool as_is = f->upstream_status > 0 && (p->cand.callers_secret || f->blame == AR_OF_CALLER);
+    bool as_is = f->upstream_status > 0 && (p->cand.callers_secret || f->blame == AR_OF_CALLER || f->blame == AR_OF_MODEL);
     if (usefulness(f) >= usefulness(&p->best)) {
         int64_t sooner = p->best.retry_after_ms;
         bool same = p->best.code == f->code;

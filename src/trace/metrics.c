@@ -163,8 +163,8 @@ static void put_access(const struct ar_record *r)
 
 void ar_record_put(struct ar_metrics *m, const struct ar_record *r, bool access_log)
 {
-    char status[8];
-    (void)snprintf(status, sizeof status, "%d", r->status_sent > 0 && r->status_sent < 1000 ? r->status_sent : 499);
+    int sent = r->status_sent > 0 && r->status_sent < 1000 ? r->status_sent : 499;
+    char status[4] = {(char)('0' + sent / 100), (char)('0' + sent / 10 % 10), (char)('0' + sent % 10), '\0'};
     count(m, METRIC_REQUESTS, r->client_dialect ? r->client_dialect : "none", (struct ar_str){NULL, 0}, status, 1);
     for (unsigned i = 0; i < r->attempt_count; i++) {
         const struct ar_attempt_record *a = &r->attempt[i];
