@@ -2,8 +2,8 @@
  * use. It owns nothing: each member is a pure function of its arguments. The files by role:
  * outline.c request.c message.c part.c assistant.c tool_read.c read a client's request;
  * request_write.c message_write.c part_write.c reason_write.c tool_write.c write one for an
- * upstream; response.c answer_write.c usage.c do whole answers; stream_read.c stream_relay.c
- * stream_write.c the streamed ones; error.c both directions of errors. */
+ * upstream; response.c answer_write.c usage.c do whole answers; stream_read.c stream_call.c
+ * stream_relay.c stream_write.c the streamed ones; error.c both directions of errors. */
 #include "dialect/chat/chat.h"
 
 static void encode_count(int64_t tokens, struct ar_buf *out)

@@ -148,6 +148,21 @@ static enum ar_code read_tool_message(struct walk *w, struct ar_jval msg, enum r
     return read_result(in, msg, id, &w->results_tail);
 }
 
+/* A system or developer message: text only. */
+static enum ar_code read_instructions(struct ar_chat_in *in, struct ar_jval msg,
+                                      struct ar_block ***tail)
+{
+    struct ar_jval content = ar_json_get_lit(msg, "content");
+    struct ar_block **first = *tail;
+    enum ar_code c = ar_chat_read_content(in, content, tail);
+    for (const struct ar_block *b = c == AR_OK ? *first : NULL; b; b = b->next) {
+        if (b->kind != AR_TEXT) {
+            return ar_json_wrong(content, "text in a system or developer message", in->err);
+        }
+    }
+    return c;
+}
+
 static enum ar_code read_message(struct walk *w, struct ar_jval msg)
 {
     struct ar_chat_in *in = w->in;
@@ -164,7 +179,7 @@ static enum ar_code read_message(struct walk *w, struct ar_jval msg)
     }
     w->results = NULL;
     if (role == R_SYSTEM && w->leading) {
-        return ar_chat_read_content(in, ar_json_get_lit(msg, "content"), &w->system_tail);
+        return read_instructions(in, msg, &w->system_tail);
     }
     w->leading = false;
     struct ar_turn *t = ar_turn_new(in->a,
@@ -179,6 +194,9 @@ static enum ar_code read_message(struct walk *w, struct ar_jval msg)
     struct ar_block **tail = &t->blocks;
     if (role == R_ASSISTANT) {
         return ar_chat_read_assistant(in, msg, &tail);
+    }
+    if (role == R_SYSTEM) {
+        return read_instructions(in, msg, &tail);
     }
     struct ar_jval content = ar_json_get_lit(msg, "content");
     if (ar_json_is_nil(content)) {

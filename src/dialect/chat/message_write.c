@@ -298,6 +298,16 @@ static void write_result(struct ar_chat_out *o, const struct ar_block *r, struct
     ar_jw_close(&o->w, '}');
 }
 
+/* A system message as user text. */
+static struct ar_str reminder_text(struct ar_chat_out *o, const struct ar_block *b)
+{
+    struct ar_str s =
+        ar_arena_fmt(o->a, "<system-reminder>\\n%.*s\\n</system-reminder>", AR_FMT(b->text));
+    ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "messages",
+                 "the upstream takes one system message at the start");
+    return s.p ? s : AR_LIT("");
+}
+
 static void write_user(struct ar_chat_out *o, const struct ar_turn *from, const struct ar_turn *end)
 {
     struct pieces said, attached;
@@ -320,7 +330,11 @@ static void write_user(struct ar_chat_out *o, const struct ar_turn *from, const 
     }
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
-            gather(o, &said, b);
+            if (t->role == AR_SYSTEM && b->kind == AR_TEXT) {
+                add_text(o, &said, reminder_text(o, b), b);
+            } else {
+                gather(o, &said, b);
+            }
         }
     }
     if (said.n || !results) {
@@ -468,28 +482,22 @@ static void write_assistant(struct ar_chat_out *o, const struct ar_turn *from,
     ar_jw_close(&o->w, '}');
 }
 
-/* A system message between turns keeps its place; a place that takes one system message only gets
- * it as user text. */
+/* A place that takes one system message only gets later ones as user text. */
+static enum ar_role role_of(const struct ar_chat_out *o, const struct ar_turn *t)
+{
+    return t->role == AR_SYSTEM && ar_chat_has(o, AR_QUIRK(ONE_SYSTEM)) ? AR_USER : t->role;
+}
+
+/* A system message between turns keeps its place. */
 static void write_system_turn(struct ar_chat_out *o, const struct ar_turn *t)
 {
     struct pieces ps;
     start(&ps);
-    bool wrap = ar_chat_has(o, AR_QUIRK(ONE_SYSTEM));
     for (const struct ar_block *b = t->blocks; b; b = b->next) {
-        if (b->kind == AR_TEXT && wrap) {
-            struct ar_str s = ar_arena_fmt(o->a, "<system-reminder>\\n%.*s\\n</system-reminder>",
-                                           AR_FMT(b->text));
-            add_text(o, &ps, s.p ? s : AR_LIT(""), b);
-        } else {
-            gather(o, &ps, b);
-        }
-    }
-    if (wrap) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "messages",
-                     "the upstream takes one system message at the start");
+        gather(o, &ps, b);
     }
     if (ps.n) {
-        write_message(o, wrap ? "user" : system_role(o), t->name, &ps);
+        write_message(o, system_role(o), t->name, &ps);
     }
 }
 
@@ -569,12 +577,13 @@ void ar_chat_write_messages(struct ar_chat_out *o)
     write_system(o);
     for (const struct ar_turn *t = o->r->turns; t; t = next) {
         next = t->next;
-        while (strict && next && next->role == t->role && t->role != AR_SYSTEM) {
+        enum ar_role role = role_of(o, t);
+        while (strict && next && role_of(o, next) == role && role != AR_SYSTEM) {
             next = next->next;
         }
-        if (t->role == AR_SYSTEM) {
+        if (role == AR_SYSTEM) {
             write_system_turn(o, t);
-        } else if (t->role == AR_USER) {
+        } else if (role == AR_USER) {
             write_user(o, t, next);
         } else {
             write_assistant(o, t, next);

@@ -1,5 +1,5 @@
-/* The stream reader's state, shared by its translated half (stream_read.c) and its relaying half
- * (stream_relay.c). */
+/* The stream reader's state, shared by its translated half (stream_read.c, stream_call.c) and its
+ * relaying half (stream_relay.c). */
 #ifndef AR_DIALECT_CHAT_READER_H
 #define AR_DIALECT_CHAT_READER_H
 
@@ -62,6 +62,14 @@ void ar_chat_fail(struct ar_reader *r, enum ar_code code, const char *why);
 void ar_chat_note_usage(struct ar_reader *r, struct ar_jval root);
 void ar_chat_note_start(struct ar_reader *r, struct ar_jval root);
 void ar_chat_note_finish(struct ar_reader *r, struct ar_jval choice);
+void ar_chat_close_block(struct ar_reader *r, int *b); /* b: open block or -1, which it becomes */
+struct ar_block *ar_chat_start_block(struct ar_reader *r, enum ar_block_kind kind, unsigned *ret_b);
+void ar_chat_put_delta(struct ar_reader *r, unsigned b, enum ar_delta delta, struct ar_str text);
+/* stream_call.c */
+enum { AR_CHAT_LEGACY_INDEX = -2 }; /* of the old function_call */
+void ar_chat_read_calls(struct ar_reader *r, struct ar_jval calls);
+void ar_chat_read_call(struct ar_reader *r, struct ar_jval v, int64_t index);
+void ar_chat_start_call(struct ar_reader *r, struct ar_chat_call *c);
 /* stream_relay.c */
 void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f);
 /* raw: bytes of the frame that ends the stream; empty at the end of the body. */

@@ -192,6 +192,9 @@ static enum ar_code read_effort(struct reader *x, struct ar_jval v, size_t at)
         return c;
     }
     enum ar_effort e = ar_effort_of(name);
+    if (ar_str_is_lit(name, "default") || ar_str_is_lit(name, "auto")) {
+        return AR_OK; /* Groq's words for saying nothing */
+    }
     if (e == AR_EFFORT_UNSET) {
         return ar_json_wrong(v, "none, minimal, low, medium, high, xhigh or max", x->in.err);
     }

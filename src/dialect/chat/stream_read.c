@@ -6,12 +6,10 @@
 #include "dialect/chat/reader.h"
 
 #include "base/hash.h"
-#include "base/id.h"
 
 #include <stdlib.h>
 
 static const struct ar_target NO_TARGET;
-enum { NO_INDEX = -1, LEGACY_INDEX = -2, CALLS_MAX = 4096 };
 
 void ar_chat_push(struct ar_reader *r, struct ar_event ev)
 {
@@ -90,7 +88,7 @@ void ar_chat_note_finish(struct ar_reader *r, struct ar_jval choice)
  * -------------------------------------------------------------------------------------------------
  */
 
-static void close_block(struct ar_reader *r, int *b)
+void ar_chat_close_block(struct ar_reader *r, int *b)
 {
     if (*b >= 0) {
         ar_chat_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)*b});
@@ -98,7 +96,7 @@ static void close_block(struct ar_reader *r, int *b)
     }
 }
 
-static struct ar_block *start_block(struct ar_reader *r, enum ar_block_kind kind, unsigned *ret_b)
+struct ar_block *ar_chat_start_block(struct ar_reader *r, enum ar_block_kind kind, unsigned *ret_b)
 {
     struct ar_block *b = ar_arena_new(r->a, struct ar_block);
     if (!b) {
@@ -111,7 +109,7 @@ static struct ar_block *start_block(struct ar_reader *r, enum ar_block_kind kind
     return b;
 }
 
-static void put_delta(struct ar_reader *r, unsigned b, enum ar_delta delta, struct ar_str text)
+void ar_chat_put_delta(struct ar_reader *r, unsigned b, enum ar_delta delta, struct ar_str text)
 {
     ar_chat_push(r, (struct ar_event){.kind = AR_EV_DELTA, .delta = delta, .b = b, .text = text});
 }
@@ -127,14 +125,14 @@ static void put_said(struct ar_reader *r, int *b, enum ar_block_kind kind, enum 
     if (*b < 0) {
         unsigned fresh;
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-            close_block(r, all[i]);
+            ar_chat_close_block(r, all[i]);
         }
-        if (!start_block(r, kind, &fresh)) {
+        if (!ar_chat_start_block(r, kind, &fresh)) {
             return;
         }
         *b = (int)fresh;
     }
-    put_delta(r, (unsigned)*b, delta, text);
+    ar_chat_put_delta(r, (unsigned)*b, delta, text);
 }
 
 static void put_thinking(struct ar_reader *r, struct ar_str text)
@@ -148,7 +146,7 @@ static void put_plain_text(struct ar_reader *r, struct ar_str text)
     r->seen.text |= text.n > 0;
     put_said(r, &r->text_b, AR_TEXT, AR_D_TEXT, text);
     for (; r->cites && r->text_b >= 0; r->cites = r->cites->next) {
-        put_delta(r, (unsigned)r->text_b, AR_D_CITATION, r->cites->s);
+        ar_chat_put_delta(r, (unsigned)r->text_b, AR_D_CITATION, r->cites->s);
     }
 }
 
@@ -194,19 +192,19 @@ static void read_details(struct ar_reader *r, struct ar_jval details, bool has_p
                                               .delta = AR_D_SIGNATURE,
                                               .b = (unsigned)r->think_b,
                                               .opaque = sig});
-            close_block(r, &r->think_b);
+            ar_chat_close_block(r, &r->think_b);
             continue;
         }
         int b = -1;
         unsigned fresh;
-        close_block(r, &r->think_b);
-        close_block(r, &r->text_b);
-        struct ar_block *block =
-            start_block(r, sig->form == AR_SIGNATURE ? AR_THINKING : AR_REDACTED_THINKING, &fresh);
+        ar_chat_close_block(r, &r->think_b);
+        ar_chat_close_block(r, &r->text_b);
+        struct ar_block *block = ar_chat_start_block(
+            r, sig->form == AR_SIGNATURE ? AR_THINKING : AR_REDACTED_THINKING, &fresh);
         if (block) {
             block->sig = sig;
             b = (int)fresh;
-            close_block(r, &b);
+            ar_chat_close_block(r, &b);
         }
     }
 }
@@ -251,162 +249,13 @@ static void read_annotations(struct ar_reader *r, struct ar_jval annotations)
     while (ar_json_next(&it)) {
         struct ar_str c = ar_chat_read_citation(r->a, it.val);
         if (c.p && r->text_b >= 0) {
-            put_delta(r, (unsigned)r->text_b, AR_D_CITATION, c);
+            ar_chat_put_delta(r, (unsigned)r->text_b, AR_D_CITATION, c);
         } else if (c.p && !r->seen.text) {
             if (!r->cites) {
                 r->cites_tail = &r->cites;
             }
             ar_name_new(r->a, c, &r->cites_tail);
         }
-    }
-}
-
-/* --- calls
- * --------------------------------------------------------------------------------------------------
- */
-
-static struct ar_chat_call *add_call(struct ar_reader *r, int64_t index)
-{
-    if (r->call_n == r->call_cap) {
-        unsigned cap = r->call_cap ? r->call_cap * 2 : 4;
-        struct ar_chat_call *calls =
-            cap <= CALLS_MAX ? realloc(r->calls, cap * sizeof *calls) : NULL;
-        if (!calls) {
-            ar_chat_fail(r, AR_TOO_LARGE, "the answer has too many calls");
-            return NULL;
-        }
-        r->calls = calls;
-        r->call_cap = cap;
-    }
-    struct ar_chat_call *c = &r->calls[r->call_n++];
-    *c = (struct ar_chat_call){.index = index};
-    ar_buf_init(&c->early, r->content_max);
-    return c;
-}
-
-/* The call that a fragment belongs to. Without an index a new id, or a new name, is a new call; the
- * same index with another id and a name is one too (places that number every call 0). */
-static struct ar_chat_call *find_call(struct ar_reader *r, int64_t index, struct ar_str id,
-                                      struct ar_str name)
-{
-    bool joins_names = (r->target->quirks & AR_QUIRK(NAME_FRAGMENTS)) != 0;
-    struct ar_chat_call *last = r->call_n ? &r->calls[r->call_n - 1] : NULL;
-    if (index == NO_INDEX) {
-        for (unsigned i = 0; id.n && i < r->call_n; i++) {
-            if (ar_str_is(r->calls[i].id, id)) {
-                return &r->calls[i];
-            }
-        }
-        bool fresh = !last || (id.n && last->id.n) || (!id.n && name.n && !joins_names);
-        return fresh ? add_call(r, NO_INDEX) : last;
-    }
-    for (unsigned i = r->call_n; i-- > 0;) {
-        struct ar_chat_call *c = &r->calls[i];
-        if (c->index == index) {
-            bool other = id.n && c->id.n && !ar_str_is(c->id, id) && name.n && !joins_names;
-            return other ? add_call(r, index) : c;
-        }
-    }
-    return add_call(r, index);
-}
-
-static void start_call(struct ar_reader *r, struct ar_chat_call *c)
-{
-    close_block(r, &r->think_b);
-    close_block(r, &r->text_b);
-    close_block(r, &r->refusal_b);
-    if (!c->id.n) {
-        char id[32];
-        ar_id_base62(r->seed, "call", r->minted++, 22, id);
-        c->id = ar_arena_fmt(r->a, "call_%s", id);
-    }
-    struct ar_block *b = start_block(r, AR_TOOL_USE, &c->b);
-    if (!b) {
-        return;
-    }
-    b->id = c->id;
-    b->name = c->name;
-    b->freeform = c->freeform;
-    b->sig = c->sig;
-    c->started = true;
-    r->seen.calls = true;
-    if (c->early.n) {
-        put_delta(r, c->b, c->freeform ? AR_D_FREEFORM : AR_D_JSON, ar_buf_view(&c->early));
-    }
-}
-
-static struct ar_str read_arguments(struct ar_reader *r, struct ar_jval v)
-{
-    if (ar_json_is(v, AR_J_OBJECT) || ar_json_is(v, AR_J_ARRAY)) {
-        return ar_json_escape_in(ar_json_raw(v), r->a);
-    }
-    return ar_json_esc(v);
-}
-
-static void feed_call(struct ar_reader *r, struct ar_chat_call *c, struct ar_str id,
-                      struct ar_str name, struct ar_str input)
-{
-    bool joins_names = (r->target->quirks & AR_QUIRK(NAME_FRAGMENTS)) != 0;
-    if (!c->id.n && id.n) {
-        c->id = ar_arena_copy(r->a, id);
-    }
-    if (!c->started && name.n && !c->name.n) {
-        c->name = ar_arena_copy(r->a, name);
-    } else if (!c->started && name.n && joins_names) {
-        c->name = ar_arena_fmt(r->a, "%.*s%.*s", AR_FMT(c->name), AR_FMT(name));
-    }
-    if (!c->started && c->name.n && (input.n || (c->id.n && !joins_names))) {
-        start_call(r, c);
-    }
-    if (!input.n || r->ended) {
-        return;
-    }
-    if (c->started) {
-        put_delta(r, c->b, c->freeform ? AR_D_FREEFORM : AR_D_JSON, input);
-        return;
-    }
-    ar_buf_str(&c->early, input);
-    if (ar_buf_finish(&c->early) != AR_OK) {
-        ar_chat_fail(r, AR_TOO_LARGE, "a call's arguments are too large");
-    }
-}
-
-static void read_call(struct ar_reader *r, struct ar_jval v, int64_t index)
-{
-    struct ar_jval custom = ar_json_get_lit(v, "custom");
-    bool freeform = ar_json_is(custom, AR_J_OBJECT);
-    struct ar_jval f = freeform                ? custom
-                       : index == LEGACY_INDEX ? v
-                                               : ar_json_get_lit(v, "function");
-    struct ar_str id = ar_chat_text_lit(r->a, v, "id");
-    struct ar_str name = ar_chat_text_lit(r->a, f, "name");
-    struct ar_chat_call *c = find_call(r, index, id, name);
-    if (!c) {
-        return;
-    }
-    c->freeform |= freeform;
-    struct ar_opaque *sig = ar_chat_read_extra(r->a, v, r->target);
-    if (sig && !c->started) {
-        c->sig = sig;
-    } else if (sig && !c->sig) {
-        c->sig = sig;
-        ar_chat_push(r,
-                     (struct ar_event){
-                         .kind = AR_EV_DELTA, .delta = AR_D_SIGNATURE, .b = c->b, .opaque = sig});
-    }
-    feed_call(r, c, id, name,
-              read_arguments(r, ar_json_get(f, freeform ? AR_LIT("input") : AR_LIT("arguments"))));
-}
-
-static void read_calls(struct ar_reader *r, struct ar_jval calls)
-{
-    struct ar_jiter it = ar_json_iter(calls);
-    while (ar_json_next(&it) && !r->ended) {
-        int64_t index = NO_INDEX;
-        if (ar_json_i64(ar_json_get_lit(it.val, "index"), &index, NULL) != AR_OK || index < 0) {
-            index = NO_INDEX;
-        }
-        read_call(r, it.val, index);
     }
 }
 
@@ -427,10 +276,10 @@ static void read_delta(struct ar_reader *r, struct ar_jval d)
     }
     read_annotations(r, ar_json_get_lit(d, "annotations"));
     if (ar_json_count(calls)) {
-        read_calls(r, calls);
+        ar_chat_read_calls(r, calls);
     }
     if (ar_json_is(fc, AR_J_OBJECT)) {
-        read_call(r, fc, LEGACY_INDEX);
+        ar_chat_read_call(r, fc, AR_CHAT_LEGACY_INDEX);
     }
 }
 
@@ -466,7 +315,7 @@ static void end_stream(struct ar_reader *r)
     }
     for (unsigned i = 0; i < r->call_n && !r->ended; i++) {
         if (!r->calls[i].started && r->calls[i].name.n) {
-            start_call(r, &r->calls[i]);
+            ar_chat_start_call(r, &r->calls[i]);
         }
     }
     if (r->ended) {
@@ -476,12 +325,12 @@ static void end_stream(struct ar_reader *r)
         ar_chat_fail(r, AR_UPSTREAM_ERROR, "the upstream's stream ended without an answer");
         return;
     }
-    close_block(r, &r->think_b);
-    close_block(r, &r->text_b);
-    close_block(r, &r->refusal_b);
+    ar_chat_close_block(r, &r->think_b);
+    ar_chat_close_block(r, &r->text_b);
+    ar_chat_close_block(r, &r->refusal_b);
     for (unsigned i = 0; i < r->call_n; i++) {
         int b = r->calls[i].started ? (int)r->calls[i].b : -1;
-        close_block(r, &b);
+        ar_chat_close_block(r, &b);
     }
     struct ar_str sequence = r->stop.sequence;
     ar_chat_read_stop(r->finish, (struct ar_jval){0}, r->seen, &r->stop);
@@ -546,6 +395,8 @@ void ar_chat_read_frame(struct ar_reader *r, const struct ar_frame *f)
     }
     if (ar_str_is_lit(data, "[DONE]")) {
         end_stream(r);
+    } else if (ar_str_is_lit(f->name, "error")) {
+        fail_by(r, data);
     } else if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) != AR_OK ||
                !ar_json_is(ar_json_root(&r->doc), AR_J_OBJECT)) {
         ar_chat_fail(r, AR_UPSTREAM_ERROR,

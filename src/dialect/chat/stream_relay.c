@@ -229,6 +229,10 @@ void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f)
         ar_chat_relay_end(r, raw);
         return;
     }
+    if (ar_str_is_lit(f->name, "error") && data.n) {
+        relay_error(r, data, raw);
+        return;
+    }
     if (!data.n || (r->committed && tells_nothing(data))) {
         if (data.n) {
             r->seen.calls = r->seen.calls || ar_str_has(data, AR_LIT("\"tool_calls\":[{"));

@@ -207,8 +207,10 @@ enum ar_code ar_chat_read_choice(struct ar_chat_in *in, struct ar_jval v, struct
     if (ar_json_is_nil(v)) {
         return AR_OK;
     }
+    /* {type:"auto"} is another dialect's spelling that some clients send */
+    struct ar_str word = ar_json_esc(ar_json_is(v, AR_J_OBJECT) ? ar_json_get_lit(v, "type") : v);
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
-        if (ar_str_is(ar_json_esc(v), WORDS[i].name)) {
+        if (ar_str_is(word, WORDS[i].name)) {
             s->choice = WORDS[i].choice;
             return AR_OK;
         }

@@ -35,6 +35,9 @@ void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret)
     COUNT(in, &ret->in_image, "image_tokens");
     COUNT(out, &ret->out_reasoning, "reasoning_tokens");
     COUNT(out, &ret->out_audio, "audio_tokens");
+    if (ret->out_total >= 0 && ret->out_reasoning > ret->out_total) { /* xAI counts them apart */
+        ret->out_total += ret->out_reasoning;
+    }
 }
 
 void ar_chat_write_usage(const struct ar_usage *u, struct ar_jw *w)
