@@ -111,7 +111,10 @@ def test_native(exchange, stand, fresh, tell):
             return
     assert got.status == exchange.status, got
     assert got.body == exchange.answer_bytes(), "the answer was changed on its way"
-    assert got.complete, got
+    if exchange.status == 200 and read(exchange.dialect, exchange).error:
+        tell.rule("8.8", "an error inside a stream: the bytes as they are, then no clean end")
+    else:
+        assert got.complete, got
     tell.ok()
 
 

@@ -65,7 +65,7 @@ def test_a_key_with_429_rests(gateway, upstream, whose):
         got = gate.chat(BODY, head)
         assert got.status == 200, got
     seen = counts(upstream)
-    assert seen[keys[0]] == 1 and abs(seen[keys[1]] - seen[keys[2]]) <= 2, seen
+    assert seen[keys[0]] == 1 and min(seen[keys[1]], seen[keys[2]]) >= 15, seen
     upstream.handler = wire.both("chat")
     upstream.clear()
     time.sleep(2.3)
@@ -83,7 +83,11 @@ def test_a_bad_key_moves_to_the_next_on_the_same_place(gateway, upstreams, statu
     gate = gateway({"upstreams": [place(CHAT, [one, two], keys=keys)]})
     for _ in range(4):
         assert gate.post(client, wire.ask(client)).status == 200
-    assert counts(one)[keys[0]] == 1 and counts(one)[keys[1]] == 4 and not two.requests
+    seen = counts(one) + counts(two)
+    assert seen == {keys[0]: 1, keys[1]: 4}, seen
+    both = sorted(one.requests + two.requests, key=lambda r: r.at)
+    failed = [r.key for r in both].index(keys[0])
+    assert (both[failed] in one.requests) == (both[failed + 1] in one.requests), "the place changed, not only the key"
 
 
 def test_a_bad_request_about_the_key_moves_too(gateway, upstream):

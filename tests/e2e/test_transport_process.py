@@ -270,9 +270,11 @@ def test_keys_switch_their_providers_on(gateway):
 
 
 def test_old_port_names(gateway, upstream):
+    """They add listeners to those of the file; a flag would win over both."""
     from harness import free_port, request
-    port = free_port()
-    gate = gateway(config(upstream), env={"OPENAI_PROXY_PORT": str(port)})
+    port, main = free_port(), free_port()
+    gate = gateway({**config(upstream), "listen": [f"127.0.0.1:{main}"]}, env={"OPENAI_PROXY_PORT": str(port)},
+                   port=main, listen=False)
     assert request(port, "GET", "/health").status == 200
     assert "OPENAI_PROXY_PORT" in gate.log
 

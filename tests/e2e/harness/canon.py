@@ -90,8 +90,10 @@ def chat_request(body):
                 else:
                     name, args = call["function"]["name"], _object(call["function"]["arguments"])
                 out.items.append((role, "call", _number(ids, call["id"]), name, args))
-    out.items = [i for i in out.items if not (i[1] == "text" and i[2] == "")]
+    out.items = [i for i in out.items if not (i[1] == "text" and not i[2].strip())]
     for tool in body.get("tools") or []:
+        if tool["type"] not in ("function", "custom"):
+            continue
         inner = tool[tool["type"]]
         out.tools[inner["name"]] = (inner.get("description") or "", inner.get("parameters"), tool["type"],
                                     inner.get("strict"))
@@ -150,6 +152,8 @@ def claude_request(body):
                 text, rest = _claude_result(block)
                 out.items.append((role, "result", _number(ids, block["tool_use_id"]), text,
                                   bool(block.get("is_error")), rest))
+            elif kind == "compaction" and block.get("content"):  # 6.9
+                out.items.append(("user", "text", f"Summary of earlier conversation: {block['content']}"))
             elif kind not in ("thinking", "redacted_thinking"):
                 out.items.append((role, "vendor", kind))
     for tool in body.get("tools") or []:
@@ -285,6 +289,10 @@ def _chat_thought(message):
     for name in ("reasoning_content", "reasoning"):
         if isinstance(message.get(name), str) and message[name]:
             return message[name]
+    return ""
+
+
+def _chat_details(message):
     return "".join(d.get("text") or d.get("summary") or "" for d in message.get("reasoning_details") or [])
 
 
@@ -313,7 +321,7 @@ def chat_answer(body):
     choice = body["choices"][0]
     message = choice["message"]
     _chat_content(said, message.get("content"))
-    said.thinking += _chat_thought(message)
+    said.thinking += _chat_thought(message) or _chat_details(message)
     said.opaque = _chat_opaque(message)
     said.refusal = message.get("refusal") or ""
     said.citations = message.get("annotations") or []
@@ -331,6 +339,7 @@ def chat_answer(body):
 def chat_stream(events):
     """Reads a Chat stream by 8.1, with the tolerances of 1.7."""
     said, calls, order, finish, usage, id_last = Said(), {}, [], None, None, None
+    details, freeform = "", set()
     for event in events:
         if event.data is None:
             continue
@@ -347,7 +356,9 @@ def chat_stream(events):
                 continue
             delta = choice.get("delta") or {}
             _chat_content(said, delta.get("content"))
-            said.thinking += _chat_thought(delta)
+            plain, detailed = _chat_thought(delta), _chat_details(delta)
+            said.thinking += plain
+            details += detailed
             said.opaque += _chat_opaque(delta)
             said.refusal += delta.get("refusal") or ""
             said.citations += delta.get("annotations") or []
@@ -360,11 +371,14 @@ def chat_stream(events):
                     calls[at] = ["", ""]
                     order.append(at)
                 inner = call.get("function") or call.get("custom") or {}
+                freeform.update({at} if "custom" in call else ())
                 calls[at][0] = calls[at][0] or inner.get("name") or ""
                 args = inner.get("arguments", inner.get("input"))
                 calls[at][1] += args if isinstance(args, str) else json.dumps(args) if args else ""
             finish = choice.get("finish_reason") or finish
-    said.calls = [tuple(calls[at]) for at in order]
+    said.thinking = said.thinking or details  # the text stands in one of the two, or in both
+    said.calls = [(calls[at][0], json.dumps({"input": calls[at][1]}) if at in freeform else calls[at][1])
+                  for at in order]
     _chat_finish(said, finish)
     if said.ended and finish is None:  # 7.2: missing finish_reason at [DONE]
         said.unfinished = True
