@@ -129,6 +129,16 @@ static void put_context_message(struct ar_jw *w, struct ar_str message)
     ar_buf_char(w->out, '"');
 }
 
+/* The envelope has no member for the field at fault: the message begins with it, as the vendor's does. */
+static void put_named_message(struct ar_jw *w, struct ar_str field, struct ar_str message)
+{
+    ar_jw_raw(w, AR_LIT("\""));
+    ar_json_escape(field, w->out);
+    ar_buf_lit(w->out, ": ");
+    ar_json_escape(message, w->out);
+    ar_buf_char(w->out, '"');
+}
+
 int ar_anthropic_put_error(struct ar_jw *w, const struct ar_fault *f)
 {
     struct ar_str type;
@@ -139,6 +149,8 @@ int ar_anthropic_put_error(struct ar_jw *w, const struct ar_fault *f)
     ar_jw_key(w, "message");
     if (f->code == AR_CONTEXT_LENGTH) {
         put_context_message(w, message);
+    } else if (f->param.n > 0 && ar_str_find(message, f->param) == message.n) {
+        put_named_message(w, f->param, message);
     } else {
         ar_jw_text(w, message);
     }
