@@ -86,7 +86,7 @@ static void end_node(struct scanner *s, uint32_t node, unsigned flags)
 }
 
 /* First byte in [p, end) that is a quote, a backslash, a control character or not ASCII. */
-static const char *skip_plain(const char *p, const char *end)
+static inline __attribute__((always_inline)) const char *skip_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
@@ -166,7 +166,7 @@ static unsigned escape_length(const char *p, const char *end, unsigned *flags)
         return 0;
     }
     if (p[1] != 'u') {
-        return strchr("\"\\/bfnrt", p[1]) && p[1] != '\0' ? 2 : 0;
+        return 0; /* the short ones were taken before */
     }
     int hi = read_hex4(p + 2, end);
     if (hi < 0) {
@@ -184,6 +184,10 @@ static unsigned escape_length(const char *p, const char *end, unsigned *flags)
     *flags |= AR_J_LONE;
     return 6;
 }
+
+/* Letters behind a backslash that need no look further. */
+static const bool SHORT_ESCAPES[256] = {['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true, ['f'] = true,
+                                        ['n'] = true, ['r'] = true,  ['t'] = true};
 
 /* A string from its opening quote; leaves p after the closing one. */
 static bool scan_string(struct scanner *s, unsigned *ret_flags)
@@ -203,6 +207,10 @@ static bool scan_string(struct scanner *s, unsigned *ret_flags)
         }
         if (*p == '\\') {
             flags |= AR_J_ESCAPED;
+            if (s->end - p > 1 && SHORT_ESCAPES[(unsigned char)p[1]]) {
+                p += 2;
+                continue;
+            }
             step = escape_length(p, s->end, &flags);
         } else if ((unsigned char)*p >= 0x80) {
             step = utf8_length(p, s->end);
