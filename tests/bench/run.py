@@ -31,7 +31,8 @@ class Scenario:
     upstream: str  # the upstream's
     body: dict
     requests: int
-    limit: float  # of gateway CPU over nginx CPU
+    limit: float | None  # of gateway CPU over nginx CPU; None: told, not judged
+    goal: float | None = None  # better than the limit
     tls: bool = False
 
     @property
@@ -59,9 +60,9 @@ def scenarios():
         Scenario("translated-2k", "Messages to Chat, 2 KB", "messages", "chat", shapes.messages_small(), 100000, 1.5),
         Scenario("native-stream", "native, stream of 50", "chat", "chat", shapes.chat_small(stream=True), 4000, 1.0),
         Scenario("translated-stream", "Messages to Chat, stream of 50", "messages", "chat", shapes.messages_small(stream=True), 4000, 1.3),
-        Scenario("native-193k", "native, 193 KB", "messages", "messages", agent, 10000, 1.0),
-        Scenario("translated-193k", "Messages to Chat, 193 KB", "messages", "chat", agent, 10000, 2.0),
-        Scenario("native-tls", "native, 2 KB, TLS upstream", "chat", "chat", shapes.chat_small(), 60000, 1.0, tls=True),
+        Scenario("native-193k", "native, 193 KB", "messages", "messages", agent, 10000, None),
+        Scenario("translated-193k", "Messages to Chat, 193 KB", "messages", "chat", agent, 10000, 4.0, goal=2.0),
+        Scenario("native-tls", "native, 2 KB, TLS upstream", "chat", "chat", shapes.chat_small(), 60000, None, tls=True),
     ]
 
 
@@ -132,7 +133,7 @@ def run_scenario(rig, scenario, args):
     cpu = {name: [c for c, _ in r] for name, r in runs.items()}
     rate = {name: statistics.median(g["good"] / g["seconds"] for _, g in r) for name, r in runs.items()}
     p99 = {name: statistics.median(g["p99_us"] for _, g in r) for name, r in runs.items()}
-    row = {"name": scenario.name, "title": scenario.title, "limit": scenario.limit, "requests": requests,
+    row = {"name": scenario.name, "title": scenario.title, "limit": scenario.limit, "goal": scenario.goal, "requests": requests,
            "nginx_us": statistics.median(cpu["nginx"]), "nginx_rate": rate["nginx"], "nginx_p99": p99["nginx"]}  # fmt: skip
     if "gateway" in cpu:
         ratios = [g / n for g, n in zip(cpu["gateway"], cpu["nginx"])]
@@ -141,17 +142,26 @@ def run_scenario(rig, scenario, args):
     return row
 
 
+def verdict_of(row):
+    if row["limit"] is None:
+        return "-"
+    if "ratio" not in row:
+        return f"{row['limit']:.1f}"
+    if row["goal"] and row["ratio"] <= row["goal"]:
+        return f"{row['goal']:.1f} goal met"
+    return f"{row['limit']:.1f} {'met' if row['ratio'] <= row['limit'] else 'MISSED'}"
+
+
 def lines_of(rows):
     head = ["what", "nginx µs", "gateway µs", "ratio", "lowest to highest", "limit", "nginx req/s", "gateway req/s"]
     yield head
     for r in rows:
         if "ratio" in r:
             spread = f"{min(r['ratios']):.2f} to {max(r['ratios']):.2f}"
-            verdict = f"{r['limit']:.1f} {'met' if r['ratio'] <= r['limit'] else 'MISSED'}"
-            yield [r["title"], f"{r['nginx_us']:.1f}", f"{r['gateway_us']:.1f}", f"{r['ratio']:.2f}", spread, verdict,
+            yield [r["title"], f"{r['nginx_us']:.1f}", f"{r['gateway_us']:.1f}", f"{r['ratio']:.2f}", spread, verdict_of(r),
                    f"{r['nginx_rate']:.0f}", f"{r['gateway_rate']:.0f}"]  # fmt: skip
         else:
-            yield [r["title"], f"{r['nginx_us']:.1f}", "-", "-", "-", f"{r['limit']:.1f}", f"{r['nginx_rate']:.0f}", "-"]
+            yield [r["title"], f"{r['nginx_us']:.1f}", "-", "-", "-", verdict_of(r), f"{r['nginx_rate']:.0f}", "-"]
 
 
 def print_table(rows):
@@ -209,7 +219,7 @@ def main():
     print(f"written to {args.out}")
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
-    missed = [r["name"] for r in rows if r.get("ratio", 0) > r["limit"]]
+    missed = [r["name"] for r in rows if r["limit"] is not None and r.get("ratio", 0) > r["limit"]]
     if missed:
         print("over the limit: " + ", ".join(missed))
     return 1 if missed and not args.no_limits else 0
