@@ -351,7 +351,7 @@ void ar_anthropic_put_messages(struct ar_anthropic_enc *e)
     close_message(&s);
     ar_jw_close(&e->w, ']');
     e->open_tool_loop = e->open_tool_loop && is_loop_open(e->r->turns);
-    if (!s.wrote_user && !e->native) {
+    if (!s.wrote_any || (!s.wrote_user && !e->native)) {
         ar_anthropic_lose(e, AR_FATE_REJECT, AR_DROPPED, "messages", "messages",
                           "at least one user message is required");
     }
