@@ -1,9 +1,14 @@
 /*
- * anyrouter version: one line, or JSON.
+ * anyrouter version: one line, or JSON. The build names the commit for this file alone, so that a new commit compiles
+ * nothing else anew.
  */
 #include "cli/command.h"
 
 #include <stdio.h>
+
+#ifndef AR_COMMIT
+#define AR_COMMIT "unknown"
+#endif
 
 static int run(struct ar_args args)
 {
@@ -17,7 +22,7 @@ static int run(struct ar_args args)
         }
         json = true;
     }
-    (void)printf(json ? "{\"version\":\"%s\"}\n" : "anyrouter %s\n", AR_VERSION);
+    (void)printf(json ? "{\"version\":\"%s\",\"commit\":\"%s\"}\n" : "anyrouter %s (%s)\n", AR_VERSION, AR_COMMIT);
     return 0;
 }
 
