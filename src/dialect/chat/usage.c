@@ -35,7 +35,12 @@ void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret)
     COUNT(in, &ret->in_image, "image_tokens");
     COUNT(out, &ret->out_reasoning, "reasoning_tokens");
     COUNT(out, &ret->out_audio, "audio_tokens");
-    if (ret->out_total >= 0 && ret->out_reasoning > ret->out_total) { /* xAI counts them apart */
+    /* xAI counts reasoning apart from completion_tokens; the total gives it away. */
+    int64_t total = -1;
+    COUNT(usage, &total, "total_tokens");
+    if (ret->out_total >= 0 && ret->out_reasoning > 0 &&
+        (ret->out_reasoning > ret->out_total ||
+         total == ar_tokens(ret->in_total) + ret->out_total + ret->out_reasoning)) {
         ret->out_total += ret->out_reasoning;
     }
 }
