@@ -62,7 +62,8 @@ static enum ar_code text_of(struct state *s, struct ar_jval v, struct ar_str *re
 
 static enum ar_code read_model(struct state *s, struct ar_jval v)
 {
-    return ar_json_text(v, s->rd.a, &s->r->model, s->rd.err);
+    enum ar_code code = ar_json_text(v, s->rd.a, &s->r->model, s->rd.err);
+    return code == AR_OK && s->r->model.n == 0 ? ar_json_wrong(v, "a name", s->rd.err) : code;
 }
 
 static enum ar_code read_stream(struct state *s, struct ar_jval v)
