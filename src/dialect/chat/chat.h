@@ -90,45 +90,6 @@ struct ar_str ar_chat_key(struct ar_str key, struct ar_arena *a);
  * error.c */
 bool ar_chat_is_error(struct ar_jval v);
 
-/* What encoding a request needs: the first failure sticks in code. Borrows all. */
-struct ar_chat_out {
-    struct ar_jw w;
-    const struct ar_request *r;
-    const struct ar_target *t;
-    struct ar_arena *a;
-    struct ar_losses *l;
-    struct ar_encoded *ret;
-    struct ar_undo **undo_tail;
-    enum ar_code code;
-    unsigned marks_skip; /* cache marks that are left out: only the last four count */
-    unsigned marks_seen;
-};
-static inline bool ar_chat_has(const struct ar_chat_out *o, uint64_t quirk)
-{
-    return (o->t->quirks & quirk) != 0;
-}
-static inline bool ar_chat_can(const struct ar_chat_out *o, uint64_t cap)
-{
-    return (o->t->caps & cap) != 0;
-}
-/* Notes a loss under the name that the client's dialect has for the field. */
-void ar_chat_lose(struct ar_chat_out *o, enum ar_fate fate, enum ar_loss what, const char *field,
-                  const char *why);
-static inline const char *ar_chat_field(const struct ar_chat_out *o, const char *chat,
-                                        const char *anthropic)
-{
-    return o->r->dialect == AR_DIALECT_CHAT ? chat : anthropic;
-}
-void ar_chat_write_messages(struct ar_chat_out *o); /* message_write.c */
-void ar_chat_write_media(struct ar_chat_out *o,
-                         const struct ar_block *b); /* part_write.c: one part */
-void ar_chat_write_tools(
-    struct ar_chat_out *o); /* tool_write.c: tools, tool_choice, parallel_tool_calls */
-/* The assistant's thinking as the target takes it back; NULL blocks end. reason_write.c */
-void ar_chat_write_thinking(struct ar_chat_out *o, const struct ar_turn *from,
-                            const struct ar_turn *end);
-void ar_chat_write_reasoning(struct ar_chat_out *o); /* reasoning_effort or reasoning */
-
 /* Members of a usage object, with the wire's fallbacks. usage.c */
 void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret);
 void ar_chat_write_usage(const struct ar_usage *u, struct ar_jw *w);

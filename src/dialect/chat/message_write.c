@@ -4,7 +4,7 @@
  * after their calls; what a tool message cannot hold (images, files) follows in a user message
  * after the whole group. Claude Code's billing line is never sent on: it changes with each version
  * and would break every prefix cache. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/encode.h"
 
 enum { MARKS_MAX = 4 };
 #define BILLING "x-anthropic-billing-header:"

@@ -1,7 +1,7 @@
 /* One media part of a user message. Base64 is copied as the escaped span that it came as. What
  * would have to be fetched or belongs to another vendor is refused, never dropped: an answer about
  * a picture that was not sent is wrong. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/encode.h"
 
 static void put_data_url(struct ar_jw *w, struct ar_str mime, struct ar_str b64)
 {

@@ -1,7 +1,7 @@
 /* Reasoning for one target (PROTOCOLS 6.6): how hard to think, in the words that its models know,
  * and what they thought before, where the place wants it back. Thinking that its vendor could not
  * verify is left out, silently: nothing of the answer depends on it. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/encode.h"
 
 #include "ir/opaque.h"
 

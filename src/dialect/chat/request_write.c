@@ -2,7 +2,7 @@
  * nothing but the request and the target decides a byte. What the target cannot take is named
  * through ar_lose; the first refusal sticks and ends the call. Messages, parts, tools and reasoning
  * have files of their own. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/encode.h"
 
 #include "base/hash.h"
 

@@ -2,7 +2,7 @@
  * not take are shortened with an undo row, so the client never sees it. Tools that only their
  * vendor can run are dropped with a warning, or refused where they were forced. Claude Code's
  * placeholder for deferred tools says nothing to others and is left out. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/encode.h"
 
 enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
 
