@@ -9,6 +9,7 @@
 #include "ir/loss.h"
 #include "ir/target.h"
 #include "ir/undo.h"
+#include "json/scan.h"
 
 enum ar_dialect_id {
 #define X(id, ops, doc) AR_DIALECT_##id,
@@ -39,6 +40,7 @@ struct ar_span {
     size_t at, n; /* n 0: not there */
 };
 struct ar_outline {
+    struct ar_jdoc doc;      /* the whole body's tape, for decode_request */
     struct ar_str model;     /* dec */
     struct ar_span model_at; /* the value with quotes */
     bool stream, include_usage, has_tools;
@@ -50,6 +52,7 @@ struct ar_outline {
     int64_t max_out_tokens;           /* -1 unset */
     struct ar_str user_id, cache_key; /* dec; affinity */
     bool has_thread;                  /* Anthropic: thread{...} */
+    const char *sampling;             /* Anthropic: a sampling field that is set, static; NULL: none */
     bool has_envelope; /* may hold another vendor's thinking in our envelope: decode, even on the
                           native path */
     size_t body_bytes,
@@ -60,6 +63,7 @@ struct ar_outline {
 /* Client headers that a dialect reads. Values dec, absent when not sent. */
 struct ar_wire_in {
     struct ar_str version, beta; /* anthropic-version, anthropic-beta (joined by commas) */
+    const struct ar_jdoc *doc;   /* the body's tape, when the outline made it; NULL: parsed anew */
 };
 
 struct ar_wire_header {

@@ -48,7 +48,7 @@ enum ar_next ar_run_decode(struct ar_flow *f)
 {
     struct ar_err err = {0};
     struct ar_wire_in in = {ar_header_lit(f->head->headers, f->head->header_count, "anthropic-version"),
-                            ar_header_lit(f->head->headers, f->head->header_count, "anthropic-beta")};
+                            ar_header_lit(f->head->headers, f->head->header_count, "anthropic-beta"), &f->outlined.doc};
     enum ar_code code = f->dialect->decode_request(ar_buf_view(&f->body), &in, f->op, &f->arena, &f->request, &err);
     f->seal_losses.strict = f->strict;
     f->seal_losses.refused = false;
@@ -245,6 +245,13 @@ static enum ar_next estimate_count(struct ar_flow *f)
     return ar_flow_to(f, &ar_step_relay);
 }
 
+/* The place serves the model but has no such path. */
+static bool has_no_count(const struct ar_fault *fault)
+{
+    int status = fault->upstream_status;
+    return status == 404 || status == 405 || status == 501;
+}
+
 static bool is_commit(struct ar_flow *f, const struct ar_event *ev, int64_t now)
 {
     size_t held = f->seat.sink.out.n;
@@ -273,6 +280,13 @@ enum ar_next ar_run_race(struct ar_flow *f)
         return ar_flow_to(f, &ar_step_settle);
     }
     while (f->seat.call->ops->next(f->seat.call, &ev)) {
+        if (ev.kind == AR_EV_ERROR && f->op == AR_OP_COUNT && has_no_count(ev.fault)) {
+            f->seat.call->ops->close(f->seat.call);
+            f->seat.call = NULL;
+            f->seat.native = false;
+            f->seat.counts_here = true;
+            return estimate_count(f);
+        }
         if (ev.kind == AR_EV_ERROR) {
             return leave(f, ev.fault);
         }

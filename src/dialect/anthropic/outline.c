@@ -19,13 +19,17 @@ enum key {
     K_MODELS,
     K_MESSAGES,
     K_SYSTEM,
+    K_TEMPERATURE,
+    K_TOP_P,
+    K_TOP_K,
     K_COUNT
 };
 static const struct ar_str keys[K_COUNT] = {
-    AR_LIT_INIT("model"),    AR_LIT_INIT("stream"),   AR_LIT_INIT("max_tokens"),
-    AR_LIT_INIT("tools"),    AR_LIT_INIT("metadata"), AR_LIT_INIT("thread"),
-    AR_LIT_INIT("provider"), AR_LIT_INIT("models"),   AR_LIT_INIT("messages"),
-    AR_LIT_INIT("system"),
+    AR_LIT_INIT("model"),    AR_LIT_INIT("stream"),      AR_LIT_INIT("max_tokens"),
+    AR_LIT_INIT("tools"),    AR_LIT_INIT("metadata"),    AR_LIT_INIT("thread"),
+    AR_LIT_INIT("provider"), AR_LIT_INIT("models"),      AR_LIT_INIT("messages"),
+    AR_LIT_INIT("system"),   AR_LIT_INIT("temperature"), AR_LIT_INIT("top_p"),
+    AR_LIT_INIT("top_k"),
 };
 
 static unsigned find_key(struct ar_str key)
@@ -111,6 +115,11 @@ static enum ar_code read_value(unsigned key, struct ar_jval v, struct ar_str bod
     case K_THREAD:
         o->has_thread = !ar_json_is_nil(v);
         return AR_OK;
+    case K_TEMPERATURE:
+    case K_TOP_P:
+    case K_TOP_K:
+        o->sampling = ar_json_is_nil(v) ? o->sampling : keys[key].p;
+        return AR_OK;
     case K_PROVIDER:
         o->wishes = ar_json_raw(v);
         return AR_OK;
@@ -122,22 +131,40 @@ static enum ar_code read_value(unsigned key, struct ar_jval v, struct ar_str bod
     }
 }
 
+/* A string that begins like an envelope (ir/opaque.h). Its digit is the rarest byte to look for. */
+static bool has_envelope(struct ar_str body)
+{
+    struct ar_str head = AR_LIT("\"ar1."), rest = ar_str_from(body, 3);
+    for (;;) {
+        size_t at = ar_str_find_char(rest, '1');
+        if (at >= rest.n) {
+            return false;
+        }
+        rest = ar_str_from(rest, at);
+        if (ar_str_has_prefix(ar_str_n(rest.p - 3, rest.n + 3), head)) {
+            return true;
+        }
+        rest = ar_str_from(rest, 1);
+    }
+}
+
 enum ar_code ar_anthropic_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
                                   struct ar_err *err)
 {
     struct ar_outline o = {.max_out_tokens = -1, .body_bytes = body.n};
     struct ar_jdoc doc;
-    enum ar_code code = ar_json_parse(body, 1, a, &doc, err);
+    enum ar_code code = ar_json_parse(body, AR_JSON_DEPTH, a, &doc, err);
     if (code != AR_OK) {
         return code;
     }
+    o.doc = doc;
     struct ar_jval root = ar_json_root(&doc);
     if (!ar_json_is(root, AR_J_OBJECT)) {
         return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
     }
     o.brace_at = doc.nodes[root.i].at + 1;
     o.is_empty = ar_json_count(root) == 0;
-    o.has_envelope = ar_str_has(body, AR_LIT("\"ar1."));
+    o.has_envelope = has_envelope(body);
     unsigned seen = 0;
     bool kept = false;
     for (struct ar_jiter it = ar_json_iter(root); ar_json_next(&it);) {
@@ -164,6 +191,12 @@ enum ar_code ar_anthropic_outline(struct ar_str body, struct ar_arena *a, struct
         if (code != AR_OK) {
             return code;
         }
+    }
+    if (o.model.n == 0) {
+        if (err) {
+            memcpy(err->at, "model", sizeof "model");
+        }
+        return ar_fail(err, AR_INVALID_REQUEST, "model: field required");
     }
     code = ar_arena_finish(a);
     if (code == AR_OK) {

@@ -455,8 +455,8 @@ enum ar_code ar_anthropic_decode_request(struct ar_str body, const struct ar_wir
                                          struct ar_err *err)
 {
     (void)op; /* count_tokens tolerates every field (PROTOCOLS 10.1) */
-    struct ar_jdoc doc;
-    enum ar_code code = ar_json_parse(body, AR_JSON_DEPTH, a, &doc, err);
+    struct ar_jdoc doc = in && in->doc ? *in->doc : (struct ar_jdoc){.nodes = NULL};
+    enum ar_code code = doc.nodes ? AR_OK : ar_json_parse(body, AR_JSON_DEPTH, a, &doc, err);
     if (code != AR_OK) {
         return code;
     }

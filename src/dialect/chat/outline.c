@@ -192,7 +192,7 @@ enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_o
     if (!doc) {
         return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
     }
-    enum ar_code c = ar_json_parse(body, 1, a, doc, err);
+    enum ar_code c = ar_json_parse(body, AR_JSON_DEPTH, a, doc, err);
     if (c != AR_OK) {
         return c;
     }
@@ -200,8 +200,10 @@ enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_o
     if (!ar_json_is(root, AR_J_OBJECT)) {
         return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
     }
-    struct ar_outline o = {
-        .max_out_tokens = -1, .body_bytes = body.n, .is_empty = ar_json_count(root) == 0};
+    struct ar_outline o = {.max_out_tokens = -1,
+                           .body_bytes = body.n,
+                           .is_empty = ar_json_count(root) == 0,
+                           .doc = *doc};
     o.brace_at = span_of(root).at + 1;
     uint64_t seen = 0;
     bool keeps_some = false;
@@ -223,7 +225,7 @@ enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_o
         if (k == K_PROVIDER || k == K_MODELS) {
             struct ar_span v = span_of(it.val);
             struct ar_span m =
-                member_span(body, (size_t)(it.key.p - body.p) - 1, v.at + v.n, keeps_some);
+                member_span(body, doc->nodes[it.val.i - 1].at, v.at + v.n, keeps_some);
             *(k == K_PROVIDER ? &o.provider_at : &o.models_at) = m;
             *(k == K_PROVIDER ? &o.wishes : &o.models) = ar_json_raw(it.val);
             continue;

@@ -370,7 +370,8 @@ enum ar_code ar_chat_decode_request(struct ar_str body, const struct ar_wire_in 
     if (!doc || !r) {
         return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
     }
-    enum ar_code c = ar_json_parse(body, AR_JSON_DEPTH, a, doc, err);
+    *doc = in && in->doc ? *in->doc : (struct ar_jdoc){.nodes = NULL};
+    enum ar_code c = doc->nodes ? AR_OK : ar_json_parse(body, AR_JSON_DEPTH, a, doc, err);
     if (c != AR_OK) {
         return c;
     }
