@@ -264,7 +264,7 @@ static void read_annotations(struct ar_chat_in *in, struct ar_jval annotations,
             ar_buf_str(&list, c);
         }
     }
-    if (list.n && ar_buf_finish(&list) == AR_OK) {
+    if (text && list.n && ar_buf_finish(&list) == AR_OK) {
         ar_buf_char(&list, ']');
         text->citations = ar_arena_copy(in->a, ar_buf_view(&list));
     }

@@ -118,7 +118,7 @@ static struct ar_str clean(struct ar_arena *a, struct ar_str s)
     while (end > 0 && end < s.n && ((unsigned char)s.p[end] & 0xC0) == 0x80) {
         end--; /* not inside a character */
     }
-    ar_buf_init(&out, MESSAGE_MAX * 2);
+    ar_buf_init(&out, (size_t)MESSAGE_MAX * 2);
     for (size_t i = 0; i < end;) {
         size_t n = i == 0 || !is_key_char(s.p[i - 1]) ? secret_at(ar_str_from(s, i)) : 0;
         if (n) {

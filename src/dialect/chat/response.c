@@ -107,7 +107,7 @@ static enum ar_code open_answer(struct ar_str body, unsigned depth, struct ar_ar
     }
     if (ar_chat_is_error(ar_json_get_lit(ar_json_root(doc), "error"))) {
         ar_chat_decode_error(200, body, a, f);
-        return f->code;
+        return f->code != AR_OK ? f->code : AR_UPSTREAM_ERROR;
     }
     *ret = doc;
     return AR_OK;

@@ -27,6 +27,9 @@ static struct ar_chat_call *add_call(struct ar_reader *r, int64_t index)
         r->calls = calls;
         r->call_cap = cap;
     }
+    if (!r->calls) {
+        return NULL;
+    }
     struct ar_chat_call *c = &r->calls[r->call_n++];
     *c = (struct ar_chat_call){.index = index};
     ar_buf_init(&c->early, r->content_max);

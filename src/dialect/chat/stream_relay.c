@@ -139,6 +139,12 @@ static void relay_error(struct ar_reader *r, struct ar_str body, struct ar_str r
     ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f, .raw = raw});
 }
 
+static bool has_changed(const struct ar_usage *old, const struct ar_usage *now)
+{
+    return old->in_total != now->in_total || old->out_total != now->out_total ||
+           old->in_cached != now->in_cached || old->out_reasoning != now->out_reasoning;
+}
+
 /* Reads a frame that may tell something. false: it was an error, and is dealt with. */
 static bool note(struct ar_reader *r, struct ar_jval root, struct ar_str data, struct ar_str *raw)
 {
@@ -184,7 +190,7 @@ static bool note(struct ar_reader *r, struct ar_jval root, struct ar_str data, s
     bool before = r->has_usage;
     struct ar_usage old = r->usage;
     ar_chat_note_usage(r, root);
-    if (r->has_usage && (!before || memcmp(&old, &r->usage, sizeof old) != 0)) {
+    if (r->has_usage && (!before || has_changed(&old, &r->usage))) {
         put(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage}, raw);
     }
     return true;

@@ -47,7 +47,9 @@ static struct ar_str join(struct ar_chat_tags *t, struct ar_str text, struct ar_
 
 static void hold(struct ar_chat_tags *t, struct ar_str s)
 {
-    memcpy(t->held, s.p, s.n);
+    if (s.n) {
+        memcpy(t->held, s.p, s.n);
+    }
     t->held_n = (unsigned)s.n;
 }
 
