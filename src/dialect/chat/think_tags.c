@@ -47,7 +47,7 @@ static struct ar_str join(struct ar_chat_tags *t, struct ar_str text, struct ar_
 
 static void hold(struct ar_chat_tags *t, struct ar_str s)
 {
-    if (s.n) {
+    if (s.p && s.n) {
         memcpy(t->held, s.p, s.n);
     }
     t->held_n = (unsigned)s.n;
@@ -109,7 +109,7 @@ unsigned ar_chat_tags_cut(struct ar_chat_tags *t, struct ar_str text, bool is_la
         s = ar_str_from(s, blank(s));
         t->at = s.n ? AR_TAGS_OFF : AR_TAGS_AFTER;
     }
-    if (s.n) {
+    if (s.p && s.n) {
         ret[n++] = (struct ar_chat_piece){s, false};
     }
     return n;
