@@ -594,5 +594,9 @@ void ar_chat_write_messages(struct ar_chat_out *o)
                          "start to continue");
         }
     }
+    if (!o->w.comma) {
+        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "messages",
+                     "nothing of the history can be said in the upstream's dialect");
+    }
     ar_jw_close(&o->w, ']');
 }
