@@ -129,7 +129,8 @@ static void put_context_message(struct ar_jw *w, struct ar_str message)
     ar_buf_char(w->out, '"');
 }
 
-/* The envelope has no member for the field at fault: the message begins with it, as the vendor's does. */
+/* The envelope has no member for the field at fault: the message begins with it, as the vendor's
+ * does. */
 static void put_named_message(struct ar_jw *w, struct ar_str field, struct ar_str message)
 {
     ar_jw_raw(w, AR_LIT("\""));

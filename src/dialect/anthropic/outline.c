@@ -1,8 +1,8 @@
 /* Outline of a Messages body: one pass over the bytes that notes where the top-level members are
- * which the native path needs (PROTOCOLS 0.3). Nested values are validated and skipped; only
- * metadata is looked into, for the affinity id. A duplicate of a key that is read here is refused,
- * because vendors take the last and parsers the first: a way round model checks (PROTOCOLS 0.4).
- * Owns nothing: spans are of the body, texts of the body or the arena. */
+ * that the native path needs (PROTOCOLS 0.3), and keeps the tape for whoever has to decode the
+ * request. A duplicate of a key that is read here is refused, because vendors take the last and
+ * parsers the first: a way round model checks (PROTOCOLS 0.4). Owns nothing: spans are of the body,
+ * texts of the body or the arena. */
 #include "dialect/anthropic/anthropic.h"
 
 #include <stdio.h>
@@ -72,26 +72,6 @@ static struct ar_span value_span(struct ar_str body, struct ar_jval v)
     return (struct ar_span){(size_t)(raw.p - body.p), raw.n};
 }
 
-/* metadata.user_id; anything odd in there is the upstream's to judge. */
-static enum ar_code read_user(struct ar_jval metadata, struct ar_arena *a, struct ar_str *ret,
-                              struct ar_err *err)
-{
-    struct ar_jdoc doc;
-    enum ar_code code = ar_json_parse(ar_json_raw(metadata), 1, a, &doc, err);
-    struct ar_jval id =
-        code == AR_OK ? ar_json_get_lit(ar_json_root(&doc), "user_id") : (struct ar_jval){0};
-    if (code == AR_OK && ar_json_is(id, AR_J_STRING)) {
-        code = ar_json_text(id, a, ret, err);
-    }
-    return code;
-}
-
-/* An array or object with nothing in it: elements have no nodes at this depth. */
-static bool is_empty_container(struct ar_str raw)
-{
-    return raw.n < 2 || ar_str_trim((struct ar_str){raw.p + 1, raw.n - 2}).n == 0;
-}
-
 static enum ar_code read_value(unsigned key, struct ar_jval v, struct ar_str body,
                                struct ar_arena *a, struct ar_outline *o, struct ar_err *err)
 {
@@ -108,10 +88,11 @@ static enum ar_code read_value(unsigned key, struct ar_jval v, struct ar_str bod
         }
         return AR_OK;
     case K_TOOLS:
-        o->has_tools = ar_json_is(v, AR_J_ARRAY) && !is_empty_container(ar_json_raw(v));
+        o->has_tools = ar_json_is(v, AR_J_ARRAY) && ar_json_count(v) > 0;
         return AR_OK;
     case K_METADATA:
-        return ar_json_is(v, AR_J_OBJECT) ? read_user(v, a, &o->user_id, err) : AR_OK;
+        v = ar_json_get_lit(v, "user_id"); /* anything odd in there is the upstream's to judge */
+        return ar_json_is(v, AR_J_STRING) ? ar_json_text(v, a, &o->user_id, err) : AR_OK;
     case K_THREAD:
         o->has_thread = !ar_json_is_nil(v);
         return AR_OK;

@@ -89,13 +89,14 @@ static void plan_budget(struct ar_anthropic_enc *e, enum ar_effort level)
     } else if (level != AR_EFFORT_UNSET) {
         n = ar_effort_budget(level);
     }
-    if (e->max_tokens <= BUDGET_MIN) {
+    bool apart = (e->t->quirks & AR_QUIRK(MAX_TOKENS_IN_BUDGET)) != 0;
+    if (e->max_tokens <= BUDGET_MIN && !apart) {
         warn_effort(e, AR_DROPPED, "max_tokens leaves no room for thinking");
         e->think = AR_CAN(e, THINK_DISABLED) ? AR_REASON_OFF : AR_REASON_UNSET;
         return;
     }
     n = n < BUDGET_MIN ? BUDGET_MIN : n;
-    if (n >= e->max_tokens) {
+    if (n >= e->max_tokens && !apart) {
         int64_t most = e->max_tokens * 4 / 5;
         n = set->reason_mode == AR_REASON_BUDGET || level == AR_EFFORT_MAX ? e->max_tokens - 1
                                                                            : most;
@@ -158,6 +159,8 @@ static void plan_reasoning(struct ar_anthropic_enc *e)
         plan_off(e);
         if (e->think == AR_REASON_UNSET) { /* it thinks all the same */
             plan_display(e);
+        } else if (e->native && level > AR_EFFORT_NONE && AR_CAN(e, THINK_ADAPTIVE)) {
+            e->effort = level_for(e, level);
         }
         return;
     }

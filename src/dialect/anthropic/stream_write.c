@@ -5,27 +5,13 @@
  * escaped text tells. A thinking block always ends signed. The stream ends by message_stop only
  * after a STOP; an error is `event: error` and nothing after it. Owns its arena and the buffers of
  * waiting blocks, which are capped; a delta of the open block costs a few copies. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/stream_block.h"
 
 #include "base/id.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { WAITING_MAX = 16 << 20 }; /* bytes of all waiting blocks of an answer */
-
-struct out_block {
-    struct out_block *next;
-    unsigned b, index;
-    enum ar_block_kind kind;
-    bool ended, is_signed, has_json, freeform;
-    struct ar_anthropic_scan json;
-    const struct ar_opaque *sig; /* arena; shown at the end */
-    struct ar_buf waiting;       /* frames, while another block is open */
-    unsigned waiting_frames;
-    char prefix[128]; /* of the usual delta: {"type":"content_block_delta",...,"text":" */
-    uint8_t prefix_n;
-};
 
 struct ar_writer {
     const struct ar_request *request;
@@ -35,7 +21,7 @@ struct ar_writer {
     size_t losses_at; /* what is beyond belongs to the answer */
     struct ar_arena a;
     struct ar_buf scratch;
-    struct out_block *open, *spare; /* the first of open is live, the rest waits */
+    struct ar_anthropic_out *open, *spare; /* the first of open is live, the rest waits */
     unsigned next_index, calls;
     bool withheld, started, refused, stopped, failed;
     struct ar_usage usage;
@@ -65,68 +51,25 @@ void ar_anthropic_writer_done(struct ar_writer *w)
     if (!w) {
         return;
     }
-    for (struct out_block *o = w->open; o; o = o->next) {
+    for (struct ar_anthropic_out *o = w->open; o; o = o->next) {
         ar_buf_done(&o->waiting);
     }
     ar_buf_done(&w->scratch);
     ar_arena_done(&w->a);
 }
 
-/* --- frames --- */
-
-static void delta_frame(struct ar_framer *f, struct ar_str prefix, struct ar_str text,
-                        struct ar_str suffix)
-{
-    f->how->begin(f, AR_LIT("content_block_delta"));
-    ar_buf_str(f->out, prefix);
-    ar_buf_str(f->out, text);
-    ar_buf_str(f->out, suffix);
-    f->how->end(f);
-}
-
-/* Begins {"type":"<name>" ...; the caller adds members and calls close_frame. */
-static struct ar_jw open_frame(struct ar_framer *f, struct ar_str name)
-{
-    f->how->begin(f, name);
-    struct ar_jw w = ar_jw_on(f->out);
-    ar_jw_open(&w, '{');
-    ar_jw_key_esc(&w, "type", name);
-    return w;
-}
-
-static void close_frame(struct ar_framer *f, struct ar_jw *w)
-{
-    ar_jw_close(w, '}');
-    f->how->end(f);
-}
-
-static struct ar_jw open_delta(struct ar_framer *f, unsigned index, struct ar_str type)
-{
-    struct ar_jw w = open_frame(f, AR_LIT("content_block_delta"));
-    ar_jw_key_i64(&w, "index", index);
-    ar_jw_key(&w, "delta");
-    ar_jw_open(&w, '{');
-    ar_jw_key_esc(&w, "type", type);
-    return w;
-}
-
-static void close_delta(struct ar_framer *f, struct ar_jw *w)
-{
-    ar_jw_close(w, '}');
-    close_frame(f, w);
-}
-
 void ar_anthropic_write_ping(struct ar_writer *w, struct ar_framer *out)
 {
     (void)w;
-    struct ar_jw j = open_frame(out, AR_LIT("ping"));
-    close_frame(out, &j);
+    struct ar_jw j = ar_anthropic_open_frame(out, AR_LIT("ping"));
+    ar_anthropic_close_frame(out, &j);
 }
 
 /* --- blocks --- */
 
 /* A framer for the block's frames: the wire when it is live, its own buffer when it waits. */
-static struct ar_framer framer_of(struct ar_writer *w, struct out_block *o, struct ar_framer *out)
+static struct ar_framer framer_of(struct ar_writer *w, struct ar_anthropic_out *o,
+                                  struct ar_framer *out)
 {
     if (o == w->open) {
         return *out;
@@ -134,7 +77,7 @@ static struct ar_framer framer_of(struct ar_writer *w, struct out_block *o, stru
     return (struct ar_framer){.how = out->how, .out = &o->waiting, .count = o->waiting_frames};
 }
 
-static void keep_count(struct ar_writer *w, struct out_block *o, struct ar_framer *out,
+static void keep_count(struct ar_writer *w, struct ar_anthropic_out *o, struct ar_framer *out,
                        const struct ar_framer *used)
 {
     if (o == w->open) {
@@ -144,104 +87,11 @@ static void keep_count(struct ar_writer *w, struct out_block *o, struct ar_frame
     }
 }
 
-static void put_start(struct ar_writer *w, struct out_block *o, const struct ar_block *b,
-                      struct ar_framer *f)
-{
-    struct ar_jw j = open_frame(f, AR_LIT("content_block_start"));
-    ar_jw_key_i64(&j, "index", o->index);
-    ar_jw_key(&j, "content_block");
-    char id[40] = "toolu_";
-    switch (o->kind) {
-    case AR_TEXT:
-        ar_jw_raw(&j, AR_LIT("{\"type\":\"text\",\"text\":\"\",\"citations\":null}"));
-        break;
-    case AR_THINKING:
-        ar_jw_raw(&j, AR_LIT("{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}"));
-        break;
-    case AR_REDACTED_THINKING:
-        ar_jw_open(&j, '{');
-        ar_jw_key_lit(&j, "type", "redacted_thinking");
-        ar_jw_key(&j, "data");
-        ar_anthropic_put_sig(&j, b->sig);
-        ar_jw_close(&j, '}');
-        break;
-    case AR_TOOL_USE:
-        ar_jw_open(&j, '{');
-        ar_jw_key_lit(&j, "type", "tool_use");
-        if (b->id.n == 0) {
-            ar_id_base62(w->stamp.seed, "call", w->calls, 24, id + 6);
-        }
-        w->calls++;
-        ar_jw_key_text(&j, "id", b->id.n > 0 ? b->id : ar_str_of(id));
-        ar_jw_key_text(&j, "name", b->name);
-        ar_jw_key_raw(&j, "input", AR_LIT("{}"));
-        ar_jw_key_raw(&j, "caller", AR_LIT("{\"type\":\"direct\"}"));
-        ar_jw_close(&j, '}');
-        break;
-    default:
-        ar_jw_raw(&j, b->raw);
-        break;
-    }
-    close_frame(f, &j);
-}
-
-static void set_prefix(struct out_block *o)
-{
-    const char *type = o->kind == AR_TEXT       ? "\"text_delta\",\"text\":\""
-                       : o->kind == AR_THINKING ? "\"thinking_delta\",\"thinking\":\""
-                                                : "\"input_json_delta\",\"partial_json\":\"";
-    int n = snprintf(o->prefix, sizeof(o->prefix),
-                     "{\"type\":\"content_block_delta\",\"index\":%u,\"delta\":{\"type\":%s",
-                     o->index, type);
-    o->prefix_n = (uint8_t)n;
-}
-
-/* Kind on the wire, or false: this dialect cannot show the block. */
-static bool wire_kind(const struct ar_block *b, enum ar_block_kind *ret)
-{
-    *ret = b->kind == AR_REFUSAL ? AR_TEXT : b->kind;
-    switch (*ret) {
-    case AR_TEXT:
-    case AR_THINKING:
-    case AR_REDACTED_THINKING:
-    case AR_TOOL_USE:
-        return true;
-    default:
-        return b->vendor == AR_VENDOR_ANTHROPIC && b->raw.n > 0;
-    }
-}
-
-static void put_signature(struct out_block *o, const struct ar_opaque *sig, struct ar_framer *f)
-{
-    struct ar_jw j = open_delta(f, o->index, AR_LIT("signature_delta"));
-    ar_jw_key(&j, "signature");
-    ar_anthropic_put_sig(&j, sig);
-    close_delta(f, &j);
-    o->is_signed = true;
-}
-
-/* What a block still owes the client, and its stop. The block is live. */
-static void put_end(struct out_block *o, struct ar_framer *f)
-{
-    struct ar_str prefix = ar_str_n(o->prefix, o->prefix_n);
-    if (o->kind == AR_THINKING && !o->is_signed) {
-        put_signature(o, o->sig, f);
-    }
-    if (o->kind == AR_TOOL_USE && o->freeform && o->has_json) {
-        delta_frame(f, prefix, AR_LIT("\\\"}"), AR_LIT("\"}}"));
-    } else if (o->kind == AR_TOOL_USE && !o->has_json) {
-        delta_frame(f, prefix, AR_LIT(""), AR_LIT("\"}}"));
-    }
-    struct ar_jw j = open_frame(f, AR_LIT("content_block_stop"));
-    ar_jw_key_i64(&j, "index", o->index);
-    close_frame(f, &j);
-}
-
 /* Ends the live block; the next waiting one becomes live and its frames go out. */
 static void close_live(struct ar_writer *w, struct ar_framer *out)
 {
-    struct out_block *o = w->open;
-    put_end(o, out);
+    struct ar_anthropic_out *o = w->open;
+    ar_anthropic_out_end(o, out);
     w->open = o->next;
     ar_buf_done(&o->waiting);
     o->next = w->spare;
@@ -254,7 +104,7 @@ static void close_live(struct ar_writer *w, struct ar_framer *out)
     }
 }
 
-static bool may_close(const struct out_block *o)
+static bool may_close(const struct ar_anthropic_out *o)
 {
     return o->ended || o->kind != AR_TOOL_USE || o->json.complete;
 }
@@ -267,29 +117,29 @@ static void advance(struct ar_writer *w, struct ar_framer *out)
     }
 }
 
-static struct out_block *find(struct ar_writer *w, unsigned b)
+static struct ar_anthropic_out *find(struct ar_writer *w, unsigned b)
 {
-    struct out_block *o = w->open;
+    struct ar_anthropic_out *o = w->open;
     while (o && o->b != b) {
         o = o->next;
     }
     return o;
 }
 
-static struct out_block *add_block(struct ar_writer *w, unsigned b, enum ar_block_kind kind)
+static struct ar_anthropic_out *add_block(struct ar_writer *w, unsigned b, enum ar_block_kind kind)
 {
-    struct out_block *o = w->spare, **link = &w->open;
+    struct ar_anthropic_out *o = w->spare, **link = &w->open;
     if (o) {
         w->spare = o->next;
     } else {
-        o = ar_arena_new(&w->a, struct out_block);
+        o = ar_arena_new(&w->a, struct ar_anthropic_out);
     }
     if (!o) {
         return NULL;
     }
-    *o = (struct out_block){.b = b, .index = w->next_index++, .kind = kind};
+    *o = (struct ar_anthropic_out){.b = b, .index = w->next_index++, .kind = kind};
     ar_buf_init(&o->waiting, WAITING_MAX);
-    set_prefix(o);
+    ar_anthropic_out_init(o);
     while (*link) {
         link = &(*link)->next;
     }
@@ -301,19 +151,24 @@ static enum ar_code begin_block(struct ar_writer *w, unsigned b, const struct ar
                                 struct ar_framer *out)
 {
     enum ar_block_kind kind;
-    if (!wire_kind(block, &kind)) {
+    if (!ar_anthropic_out_kind(block, &kind)) {
         return AR_OK;
     }
     if (w->open && !w->open->next && may_close(w->open)) {
         close_live(w, out);
     }
-    struct out_block *o = add_block(w, b, kind);
+    struct ar_anthropic_out *o = add_block(w, b, kind);
     if (!o) {
         return AR_TOO_LARGE;
     }
     o->freeform = block->freeform;
     struct ar_framer f = framer_of(w, o, out);
-    put_start(w, o, block, &f);
+    char id[40] = "toolu_";
+    if (block->kind == AR_TOOL_USE && block->id.n == 0) {
+        ar_id_base62(w->stamp.seed, "call", w->calls, 24, id + 6);
+    }
+    w->calls += block->kind == AR_TOOL_USE;
+    ar_anthropic_out_start(o, block, ar_str_of(id), &f);
     keep_count(w, o, out, &f);
     w->refused = w->refused || block->kind == AR_REFUSAL;
     return AR_OK;
@@ -326,10 +181,10 @@ static enum ar_code begin_thought(struct ar_writer *w, const struct ar_block *ca
 {
     struct ar_block carrier = {.kind = AR_THINKING, .text = AR_LIT(""), .sig = call->sig};
     enum ar_code code = begin_block(w, UINT32_MAX, &carrier, out);
-    struct out_block *o = code == AR_OK ? find(w, UINT32_MAX) : NULL;
+    struct ar_anthropic_out *o = code == AR_OK ? find(w, UINT32_MAX) : NULL;
     if (o) {
         struct ar_framer f = framer_of(w, o, out);
-        put_signature(o, call->sig, &f);
+        ar_anthropic_out_sign(o, call->sig, &f);
         keep_count(w, o, out, &f);
         o->ended = true;
         o->b = UINT32_MAX - 1;
@@ -356,7 +211,7 @@ static enum ar_code on_block_start(struct ar_writer *w, const struct ar_event *e
         }
     }
     enum ar_code code = begin_block(w, ev->b, b, out);
-    struct out_block *o = find(w, ev->b);
+    struct ar_anthropic_out *o = find(w, ev->b);
     if (o && b->kind == AR_THINKING && b->sig && b->sig->data.n > 0) {
         struct ar_opaque *copy = ar_arena_new(&w->a, struct ar_opaque);
         if (!copy) {
@@ -372,8 +227,8 @@ static enum ar_code on_block_start(struct ar_writer *w, const struct ar_event *e
 }
 
 /* Text for a block that is closed on the wire already: a new block of its kind. */
-static struct out_block *reopen(struct ar_writer *w, const struct ar_event *ev,
-                                struct ar_framer *out)
+static struct ar_anthropic_out *reopen(struct ar_writer *w, const struct ar_event *ev,
+                                       struct ar_framer *out)
 {
     bool is_text = ev->delta == AR_D_TEXT || ev->delta == AR_D_REFUSAL;
     if (!is_text && ev->delta != AR_D_THINKING) {
@@ -383,10 +238,10 @@ static struct out_block *reopen(struct ar_writer *w, const struct ar_event *ev,
     return begin_block(w, ev->b, &block, out) == AR_OK ? find(w, ev->b) : NULL;
 }
 
-static void put_json(struct ar_writer *w, struct out_block *o, const struct ar_event *ev,
+static void put_json(struct ar_writer *w, struct ar_anthropic_out *o, const struct ar_event *ev,
                      struct ar_framer *f)
 {
-    struct ar_str prefix = ar_str_n(o->prefix, o->prefix_n), text = ev->text;
+    struct ar_str text = ev->text;
     if (ev->delta == AR_D_FREEFORM) {
         ar_buf_clear(&w->scratch);
         if (!o->has_json) {
@@ -401,13 +256,12 @@ static void put_json(struct ar_writer *w, struct out_block *o, const struct ar_e
         ar_anthropic_scan_put(&o->json, text);
     }
     o->has_json = true;
-    delta_frame(f, prefix, text, AR_LIT("\"}}"));
+    ar_anthropic_out_text(o, text, f);
 }
 
-static void put_delta(struct ar_writer *w, struct out_block *o, const struct ar_event *ev,
+static void put_delta(struct ar_writer *w, struct ar_anthropic_out *o, const struct ar_event *ev,
                       struct ar_framer *f)
 {
-    struct ar_str prefix = ar_str_n(o->prefix, o->prefix_n);
     switch (ev->delta) {
     case AR_D_REFUSAL:
         w->refused = true;
@@ -415,7 +269,7 @@ static void put_delta(struct ar_writer *w, struct out_block *o, const struct ar_
     case AR_D_TEXT:
     case AR_D_THINKING:
         if (ev->text.n > 0 && !(o->kind == AR_THINKING && w->withheld)) {
-            delta_frame(f, prefix, ev->text, AR_LIT("\"}}"));
+            ar_anthropic_out_text(o, ev->text, f);
         }
         return;
     case AR_D_JSON:
@@ -424,7 +278,7 @@ static void put_delta(struct ar_writer *w, struct out_block *o, const struct ar_
         return;
     case AR_D_SIGNATURE:
         if (o->kind == AR_THINKING && !o->is_signed && ev->opaque && ev->opaque->data.n > 0) {
-            put_signature(o, ev->opaque, f);
+            ar_anthropic_out_sign(o, ev->opaque, f);
         }
         return;
     case AR_D_CITATION: {
@@ -432,18 +286,18 @@ static void put_delta(struct ar_writer *w, struct out_block *o, const struct ar_
         ar_buf_clear(tmp);
         struct ar_jw one = ar_jw_on(tmp);
         if (o->kind == AR_TEXT && ar_anthropic_put_citation(&one, ev->text)) {
-            struct ar_jw j = open_delta(f, o->index, AR_LIT("citations_delta"));
+            struct ar_jw j = ar_anthropic_open_delta(f, o->index, AR_LIT("citations_delta"));
             ar_jw_key_raw(&j, "citation", ar_buf_view(tmp));
-            close_delta(f, &j);
+            ar_anthropic_close_delta(f, &j);
         }
         return;
     }
     case AR_D_OPAQUE:
         if (o->kind >= AR_SERVER_TOOL_USE) {
-            struct ar_jw j = open_frame(f, AR_LIT("content_block_delta"));
+            struct ar_jw j = ar_anthropic_open_frame(f, AR_LIT("content_block_delta"));
             ar_jw_key_i64(&j, "index", o->index);
             ar_jw_key_raw(&j, "delta", ev->text);
-            close_frame(f, &j);
+            ar_anthropic_close_frame(f, &j);
         }
         return;
     }
@@ -451,7 +305,7 @@ static void put_delta(struct ar_writer *w, struct out_block *o, const struct ar_
 
 static enum ar_code on_delta(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
 {
-    struct out_block *o = w->open;
+    struct ar_anthropic_out *o = w->open;
     if (o && o->b == ev->b) { /* the usual case */
         put_delta(w, o, ev, out);
         if (o->next) {
@@ -474,14 +328,14 @@ static enum ar_code on_delta(struct ar_writer *w, const struct ar_event *ev, str
 
 static void on_block_end(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
 {
-    struct out_block *o = find(w, ev->b);
+    struct ar_anthropic_out *o = find(w, ev->b);
     if (!o) {
         return;
     }
     struct ar_framer f = framer_of(w, o, out);
     if (ev->block && ev->block->sig && o->kind == AR_THINKING && !o->is_signed &&
         ev->block->sig->data.n > 0) {
-        put_signature(o, ev->block->sig, &f);
+        ar_anthropic_out_sign(o, ev->block->sig, &f);
         keep_count(w, o, out, &f);
     }
     o->ended = true;
@@ -504,7 +358,7 @@ static void on_start(struct ar_writer *w, const struct ar_response *answer, stru
             answer->service_tier.p ? ar_arena_copy(&w->a, answer->service_tier) : w->service_tier;
     }
     usage.out_total = usage.out_reasoning = -1;
-    struct ar_jw j = open_frame(out, AR_LIT("message_start"));
+    struct ar_jw j = ar_anthropic_open_frame(out, AR_LIT("message_start"));
     ar_jw_key(&j, "message");
     ar_jw_open(&j, '{');
     ar_jw_key_text(
@@ -518,7 +372,7 @@ static void on_start(struct ar_writer *w, const struct ar_response *answer, stru
     ar_jw_key(&j, "usage");
     ar_anthropic_put_usage(&j, &usage, (struct ar_str){0});
     ar_jw_close(&j, '}');
-    close_frame(out, &j);
+    ar_anthropic_close_frame(out, &j);
     ar_anthropic_write_ping(w, out);
 }
 
@@ -530,7 +384,7 @@ static void on_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_fr
     if (ev->usage) {
         ar_usage_merge(&w->usage, ev->usage);
     }
-    struct ar_jw j = open_frame(out, AR_LIT("message_delta"));
+    struct ar_jw j = ar_anthropic_open_frame(out, AR_LIT("message_delta"));
     ar_jw_key(&j, "delta");
     ar_jw_open(&j, '{');
     ar_anthropic_put_stop(&j, ev->stop, w->refused);
@@ -538,16 +392,16 @@ static void on_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_fr
     ar_jw_close(&j, '}');
     ar_jw_key(&j, "usage");
     ar_anthropic_put_usage(&j, &w->usage, w->service_tier);
-    close_frame(out, &j);
+    ar_anthropic_close_frame(out, &j);
     w->stopped = true;
 }
 
 static void on_error(struct ar_writer *w, const struct ar_fault *fault, struct ar_framer *out)
 {
-    struct ar_jw j = open_frame(out, AR_LIT("error"));
+    struct ar_jw j = ar_anthropic_open_frame(out, AR_LIT("error"));
     ar_jw_key(&j, "error");
     (void)ar_anthropic_put_error(&j, fault);
-    close_frame(out, &j);
+    ar_anthropic_close_frame(out, &j);
     out->how->finish(out);
     w->failed = true;
 }
@@ -570,8 +424,8 @@ static void on_end(struct ar_writer *w, struct ar_framer *out)
         ar_buf_str(b, text);
         out->how->comment(out, ar_buf_view(b));
     }
-    struct ar_jw j = open_frame(out, AR_LIT("message_stop"));
-    close_frame(out, &j);
+    struct ar_jw j = ar_anthropic_open_frame(out, AR_LIT("message_stop"));
+    ar_anthropic_close_frame(out, &j);
     out->how->finish(out);
 }
 
