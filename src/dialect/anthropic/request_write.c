@@ -131,7 +131,7 @@ static void put_sampling(struct ar_anthropic_enc *e)
 {
     const struct ar_settings *set = &e->r->set;
     bool can = AR_CAN(e, SAMPLING) || (e->native && e->t->caps == 0),
-         budget = e->think == AR_REASON_BUDGET;
+         thinks = e->think == AR_REASON_BUDGET || (e->think == AR_REASON_ADAPTIVE && !e->native);
     bool temperature = is_set(&set->temperature), top_p = is_set(&set->top_p),
          top_k = is_set(&set->top_k);
     if (!can) { /* the defaults say nothing */
@@ -140,7 +140,7 @@ static void put_sampling(struct ar_anthropic_enc *e)
         drop(e, top_k, "top_k");
         return;
     }
-    if (budget) {
+    if (thinks) { /* it takes no other temperature then */
         drop(e, temperature && set->temperature.d != 1.0, "temperature");
         drop(e, top_k, "top_k");
         drop(e, top_p && set->top_p.d < 0.95, "top_p");

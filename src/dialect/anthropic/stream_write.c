@@ -40,7 +40,7 @@ struct ar_writer *ar_anthropic_writer_new(const struct ar_write_how *how, struct
         w->losses_at = l ? l->n : 0;
         w->withheld = ar_anthropic_is_withheld(how->request);
         ar_arena_init(&w->a, 1 << 20);
-        ar_buf_init(&w->scratch, 1 << 20);
+        ar_buf_init(&w->scratch, WAITING_MAX);
         ar_usage_clear(&w->usage);
     }
     return w;
@@ -488,7 +488,8 @@ enum ar_code ar_anthropic_write(struct ar_writer *w, const struct ar_event *ev,
     case AR_EV_RAW:
         break;
     }
-    if (code == AR_OK && (w->a.overflowed || ar_buf_finish(out->out) != AR_OK)) {
+    if (code == AR_OK &&
+        (w->a.overflowed || w->scratch.overflowed || ar_buf_finish(out->out) != AR_OK)) {
         code = AR_TOO_LARGE;
     }
     return code;
