@@ -94,7 +94,7 @@ static int bind_host(struct ar_str host, uint16_t port, bool reuse_port, struct 
 
 static uint16_t port_of(int fd)
 {
-    union ar_addr a;
+    union ar_addr a = {.v6 = {0}};
     socklen_t n = sizeof a;
     if (getsockname(fd, &a.any, &n) != 0) {
         return 0;

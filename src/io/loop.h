@@ -1,5 +1,5 @@
-/* The event loop of one thread: run queue, timers, work on other threads, signals. The only folder that knows libuv.
- * Everything here is for the loop's own thread but ar_loop_post. */
+/* The event loop of one thread: run queue, timers, work on other threads, signals. The only folder
+ * that knows libuv. Everything here is for the loop's own thread but ar_loop_post. */
 #ifndef AR_IO_LOOP_H
 #define AR_IO_LOOP_H
 
@@ -18,8 +18,9 @@ void ar_loop_stop(struct ar_loop *l);
 /* Monotonic milliseconds, as of this turn. */
 int64_t ar_loop_now_ms(const struct ar_loop *l);
 
-/* Something to run soon: on this loop, after the current call returned, before the loop sleeps. Queuing a queued job is
- * nothing. The job lives in its owner; ar_job_cancel before the owner dies. */
+/* Something to run soon: on this loop, after the current call returned, before the loop sleeps.
+ * Queuing a queued job is nothing. The job lives in its owner; ar_job_cancel before the owner dies.
+ */
 struct ar_job {
     struct ar_node node;
     void (*run)(struct ar_job *j);
@@ -27,8 +28,8 @@ struct ar_job {
 void ar_loop_queue(struct ar_loop *l, struct ar_job *j);
 void ar_job_cancel(struct ar_job *j);
 
-/* A deadline in its owner: set again to move it, clear before the owner dies. at_ms AR_NEVER clears. Moving a deadline
- * later is O(1); the job runs at or after at_ms. */
+/* A deadline in its owner: set again to move it, clear before the owner dies. at_ms AR_NEVER
+ * clears. Moving a deadline later is O(1); the job runs at or after at_ms. */
 struct ar_timer {
     void (*fire)(struct ar_timer *t);
     int64_t at_ms;
@@ -40,14 +41,16 @@ void ar_timer_clear(struct ar_loop *l, struct ar_timer *t);
 /* Runs t on a pool thread and wakes its owner on this loop (base/wake.h). */
 void ar_task_submit(struct ar_loop *l, struct ar_task *t);
 
-/* Runs fn(arg) on l's thread, from any thread, in order of posting. false: the loop is going away. */
+/* Runs fn(arg) on l's thread, from any thread, in order of posting. false: the loop is going away.
+ */
 bool ar_loop_post(struct ar_loop *l, void (*fn)(void *arg), void *arg);
 
 /* Calls fn on this loop for each signal number; one handler a number. */
 void ar_loop_on_signal(struct ar_loop *l, int signum, void (*fn)(void *arg), void *arg);
 /* Calls fn (coalesced, within a second) when the file's content, inode or existence changes. */
 struct ar_watch;
-struct ar_watch *ar_watch_new(struct ar_loop *l, const char *path, void (*fn)(void *arg), void *arg);
+struct ar_watch *ar_watch_new(struct ar_loop *l, const char *path, void (*fn)(void *arg),
+                              void *arg);
 void ar_watch_free(struct ar_watch *w);
 
 /* A plain thread. Joined by ar_thread_join, which frees t. */

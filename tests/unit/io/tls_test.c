@@ -401,6 +401,57 @@ static void a_new_certificate_is_for_new_connections(void **state)
     peer_free(q);
 }
 
+struct dialler {
+    struct ar_tls *tls;
+    uint16_t port;
+    int good;
+};
+
+static void dial_often(void *arg)
+{
+    struct dialler *d = arg;
+    struct ar_loop *l = ar_loop_new();
+    for (int i = 0; i < 20; i++) {
+        struct ar_err err = {0};
+        struct ar_stream *s = dial_port(l, "localhost", d->port, d->tls, &err);
+        if (s) {
+            struct peer *p = peer_new(s);
+            peer_send(p, "hello", 5);
+            for (int k = 0; k < 200 && p->in.n < 5; k++) {
+                run_for(l, 1);
+            }
+            d->good += p->in.n == 5;
+            peer_free(p);
+        }
+    }
+    ar_loop_free(l);
+}
+
+static bool are_good(void *arg)
+{
+    (void)arg;
+    return srv.n == 40 && srv.peers[39]->ended;
+}
+
+static void workers_share_settings(void **state)
+{
+    (void)state;
+    srv.echo = true;
+    struct ar_tls *tls = client_tls(cert_file, false);
+    struct dialler d[2] = {{tls, ar_listener_port(srv.listener), 0},
+                           {tls, ar_listener_port(srv.listener), 0}};
+    struct ar_thread *t[2];
+    for (int i = 0; i < 2; i++) {
+        t[i] = ar_thread_start(dial_often, &d[i]);
+    }
+    assert_true(wait_until(the_loop, are_good, NULL, 8000));
+    for (int i = 0; i < 2; i++) {
+        ar_thread_join(t[i]);
+        assert_int_equal(d[i].good, 20);
+    }
+    ar_tls_unref(tls);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -419,6 +470,7 @@ int main(void)
         T(a_dial_may_be_closed_in_the_handshake),
         T(files_at_fault_are_named),
         T(a_new_certificate_is_for_new_connections),
+        T(workers_share_settings),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }
