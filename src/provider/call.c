@@ -117,6 +117,7 @@ static void encode(struct http_call *c)
         unsigned n = edits_model ? ar_native_edits(s->body, s->outline, &wish, c->mem, edits) : 0;
         parts = ar_edits_apply(s->body, edits, n, c->parts);
     } else {
+        (void)ar_buf_reserve(&c->body, s->outline->body_bytes + s->outline->body_bytes / 8 + 1024); /* seldom grows */
         enum ar_code code = s->dialect->encode_request(s->request, s->op, &s->target, &c->arena, &s->losses, &e);
         code = code == AR_OK ? ar_buf_finish(&c->body) : code;
         if (code != AR_OK) {
@@ -517,6 +518,9 @@ static bool take_stream(struct http_call *c, struct ar_event *ret)
 
 static void count(struct http_call *c, const struct ar_event *ev)
 {
+    for (const struct ar_block *b = ev->kind == AR_EV_WHOLE ? ev->answer->blocks : NULL; b; b = b->next) {
+        c->content_bytes += b->text.n;
+    }
     if (ev->kind == AR_EV_DELTA || ev->kind == AR_EV_RAW) {
         c->content_frames++;
         c->content_bytes += ev->kind == AR_EV_DELTA ? ev->text.n : ev->raw.n;
