@@ -98,6 +98,7 @@ struct ar_flow {
     struct ar_fault left;  /* why the seat was left; pick hands it to the plan and clears it */
     struct ar_fault fault; /* why the request failed; code AR_OK: it did not */
     bool as_is;            /* the fault is the upstream's answer, status and text */
+    bool unsigned_history; /* a signature was refused: the attempts go without the thinking of the history */
     bool cut;              /* the answer may not look complete */
     bool gone;
     bool settled;

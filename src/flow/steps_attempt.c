@@ -84,6 +84,7 @@ static void fill_target(struct ar_flow *f, const struct ar_candidate *c, struct 
 {
     *t = (struct ar_target){.model = c->model, .vendor = c->upstream->provider->vendor};
     t->quirks = c->upstream->provider->quirks;
+    t->no_thinking = f->unsigned_history;
     t->stream = f->wants_stream && !c->upstream->conf->force_non_stream;
     if (f->seat.native) { /* the rest is for encoders */
         return;
@@ -184,6 +185,15 @@ enum ar_next ar_run_launch(struct ar_flow *f)
     return ar_flow_to(f, &ar_step_race);
 }
 
+/* The upstream does not take a signature of the history's thinking (PROTOCOLS 9.2): once more without, on translated paths. */
+static bool is_signature(const struct ar_flow *f)
+{
+    struct ar_str said = f->left.message;
+    bool thinks = ar_str_has(said, AR_LIT("thinking")) || ar_str_has(said, AR_LIT("thought"));
+    return f->left.upstream_status == 400 && !f->seat.native && !f->unsigned_history &&
+           ((thinks && ar_str_has(said, AR_LIT("signature"))) || ar_str_has(said, AR_LIT("invalid_encrypted_content")));
+}
+
 /* The seat failed before the commit: its bytes were never seen. */
 static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
 {
@@ -208,6 +218,11 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     ar_sink_close(f);
     f->left_losses.n = 0;
     ar_losses_merge(&f->left_losses, &f->seat.spec.losses);
+    if (is_signature(f)) {
+        f->unsigned_history = true;
+        f->left = (struct ar_fault){.code = AR_OK};
+        return ar_flow_to(f, &ar_step_launch);
+    }
     ar_plan_report(f->plan, f->seat.cand, &f->left, 0, ar_loop_now_ms(f->worker->loop));
     return ar_flow_to(f, &ar_step_pick);
 }

@@ -32,6 +32,7 @@ struct ar_target {
     int64_t max_out_tokens;     /* of the model; 0 unknown */
     int64_t default_max_tokens; /* where the dialect demands a limit and the client gave none */
     bool stream;                /* what the upstream is asked for */
+    bool no_thinking; /* the history goes without its thinking: a signature in it was refused */
 };
 
 #endif

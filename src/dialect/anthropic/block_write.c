@@ -36,7 +36,7 @@ bool ar_anthropic_keeps_thinking(struct ar_anthropic_enc *e, const struct ar_blo
     /* A relay of unknown make: its own signatures came back to us unwrapped. */
     bool ours = e->native && o && o->data.n > 0 && o->vendor == AR_VENDOR_ANTHROPIC &&
                 o->account.n == 0 && e->t->vendor == AR_VENDOR_OTHER;
-    if (e->dropped_think || !(fits || ours)) {
+    if (e->t->no_thinking || e->dropped_think || !(fits || ours)) {
         e->dropped_think = true;
         return false;
     }
