@@ -200,7 +200,8 @@ static bool is_listed(const struct ar_request *r, struct ar_str name)
 /* Makes a forced choice possible, or gives it up for a line of text. true: it may be forced. */
 static bool allow_force(struct ar_anthropic_enc *e)
 {
-    if (AR_CAN(e, FORCED_TOOL) || (e->native && e->t->caps == 0)) {
+    bool always = AR_CAN(e, FORCED_TOOL) && !AR_CAN(e, FORCED_TOOL_NOT_THINKING);
+    if (always || (e->native && e->t->caps == 0)) {
         return true;
     }
     if (!AR_CAN(e, FORCED_TOOL_NOT_THINKING)) {
