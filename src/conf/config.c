@@ -85,12 +85,21 @@ struct loader {
     bool env_upstream; /* some ANYROUTER_* variable asks for that upstream */
 };
 
+/* The end of a long path: the part that tells files apart. */
+static struct ar_str short_path(struct ar_str path)
+{
+    while (path.n > 40 && ar_str_find_char(ar_str_from(path, 1), '/') < path.n - 1) {
+        path = ar_str_from(path, 1 + ar_str_find_char(ar_str_from(path, 1), '/'));
+    }
+    return ar_str_head(path, 80);
+}
+
 /* "file:line: " and what the caller says of a key (%.*s) and a word (%s). */
 __attribute__((format(printf, 3, 0))) static enum ar_code at_line_v(struct loader *l, unsigned line, const char *format, va_list args)
 {
     char text[120];
     (void)vsnprintf(text, sizeof text, format, args);
-    return ar_fail(l->err, AR_INVALID_REQUEST, "%.*s:%u: %s", AR_FMT(ar_str_head(l->c->path, 30)), line, text);
+    return ar_fail(l->err, AR_INVALID_REQUEST, "%.*s:%u: %s", AR_FMT(short_path(l->c->path)), line, text);
 }
 
 __attribute__((format(printf, 3, 4))) static enum ar_code at_line(struct loader *l, unsigned line, const char *format, ...)
