@@ -63,6 +63,7 @@ struct ar_stream_ops {
     void (*fin)(struct ar_stream *s);    /* everything went; shut */
     void (*close)(struct ar_stream *s);  /* frees s, some time */
     struct ar_str (*peer)(struct ar_stream *s);
+    size_t (*queued)(struct ar_stream *s); /* bytes of a write in flight; may be NULL */
 };
 struct ar_stream {
     const struct ar_stream_ops *ops;
@@ -144,8 +145,9 @@ size_t ar_tcp_try(struct ar_tcp *t, const uv_buf_t *bufs, unsigned n);
 void ar_tcp_send_later(struct ar_tcp *t, char *block, size_t n);
 void ar_tcp_fin(struct ar_tcp *t);
 void ar_tcp_resume(struct ar_tcp *t);
-void ar_tcp_close(struct ar_stream *s); /* ops->close and ops->peer */
+void ar_tcp_close(struct ar_stream *s); /* of ops, as the next two */
 struct ar_str ar_tcp_peer(struct ar_stream *s);
+size_t ar_tcp_queued(struct ar_stream *s);
 
 /* The TLS filter of a TCP stream (tls_link.c). host: for SNI and verification, empty on the
  * server's side. */

@@ -255,7 +255,6 @@ void ar_stream_landed(struct ar_stream *s, size_t n)
 {
     s->in_flight = false;
     s->wbusy = 0;
-    s->queue_seen = 0;
     s->out_ms = ar_loop_now_ms(s->loop);
     if (n > 0) {
         leave(s, n);
@@ -380,6 +379,13 @@ void ar_stream_set_waker(struct ar_stream *s, struct ar_waker *w)
 
 int64_t ar_stream_moved_ms(struct ar_stream *s, bool out)
 {
+    if (out && s->in_flight && s->ops->queued) {
+        size_t queued = s->ops->queued(s); /* the kernel takes a write in flight piece by piece */
+        if (queued != s->queue_seen) {
+            s->queue_seen = queued;
+            s->out_ms = ar_loop_now_ms(s->loop);
+        }
+    }
     return out ? s->out_ms : s->in_ms;
 }
 

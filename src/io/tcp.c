@@ -206,6 +206,7 @@ static void write_later(struct ar_tcp *t, char *p, size_t n)
     uv_buf_t buf = {.base = p, .len = n};
     t->s.in_flight = true;
     t->req.write.data = t;
+    t->s.queue_seen = n;
     int status = uv_write(&t->req.write, (uv_stream_t *)&t->uv, &buf, 1, on_written);
     if (status != 0) {
         t->s.in_flight = false;
@@ -288,13 +289,19 @@ struct ar_str ar_tcp_peer(struct ar_stream *s)
     return ar_str_of(t->peer);
 }
 
+size_t ar_tcp_queued(struct ar_stream *s)
+{
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&tcp_of(s)->uv);
+}
+
 static const struct ar_stream_ops TCP_OPS = {.direct = true,
                                              .send = send_plain,
                                              .park = park,
                                              .resume = resume,
                                              .fin = fin,
                                              .close = ar_tcp_close,
-                                             .peer = ar_tcp_peer};
+                                             .peer = ar_tcp_peer,
+                                             .queued = ar_tcp_queued};
 
 /* --- the beginning
  * ------------------------------------------------------------------------------------------ */

@@ -431,4 +431,5 @@ const struct ar_stream_ops ar_tls_ops = {
     .fin = fin,
     .close = ar_tcp_close,
     .peer = ar_tcp_peer,
+    .queued = ar_tcp_queued,
 };

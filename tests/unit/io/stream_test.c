@@ -106,6 +106,8 @@ static void a_slow_reader_stops_the_writer(void **state)
     assert_int_equal(p->out_n, left);
     assert_true(ar_stream_room(p->s) <= AR_STREAM_LOW);
     assert_false(ar_stream_is_flushed(p->s));
+    int64_t stalled_ms = ar_loop_now_ms(the_loop) - ar_stream_moved_ms(p->s, true);
+    assert_true(stalled_ms >= 25);
     struct ar_str in;
     assert_int_equal(ar_stream_peek(other->s, &in, NULL), AR_READY);
     assert_int_equal(in.n, AR_STREAM_BUF);

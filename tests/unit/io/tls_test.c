@@ -452,6 +452,57 @@ static void workers_share_settings(void **state)
     ar_tls_unref(tls);
 }
 
+static struct ar_tls *behind; /* what the tunnel leads to */
+
+static void be_tunnel(struct ar_waker *w)
+{
+    struct peer *p = AR_HOLDER(w, struct peer, waker);
+    struct ar_str in, ok = AR_LIT("HTTP/1.1 200 OK\r\n\r\n");
+    if (behind && ar_stream_peek(p->s, &in, NULL) == AR_READY &&
+        ar_str_has(in, AR_LIT("\r\n\r\n"))) {
+        ar_stream_eat(p->s, in.n);
+        (void)ar_stream_write(p->s, &ok, 1);
+        ar_stream_flush(p->s);
+        ar_tls_attach(AR_HOLDER(p->s, struct ar_tcp, s), behind, AR_LIT(""), 0);
+        ar_tls_unref(behind);
+        behind = NULL;
+    } else if (!behind) {
+        peer_step(p);
+    }
+}
+
+static void use_tunnel(struct peer *p)
+{
+    p->waker.wake = be_tunnel;
+}
+
+static void tls_runs_through_a_proxy(void **state)
+{
+    (void)state;
+    struct server proxy = {.on_peer = use_tunnel, .echo = true};
+    struct ar_err err = {0};
+    char url[64];
+    behind = server_tls();
+    server_start(&proxy, the_loop, "127.0.0.1", NULL);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", ar_listener_port(proxy.listener));
+    struct ar_dial_spec spec = {.host = AR_LIT("localhost"), .port = 443, .proxy = ar_str_of(url)};
+    spec.tls = client_tls(cert_file, false);
+    struct ar_stream *s = dial(the_loop, &spec, &err);
+    if (!s) {
+        fail_msg("%s", err.note);
+    }
+    ar_tls_unref(spec.tls);
+    struct peer *p = peer_new(s);
+    peer_send(p, big, 100000);
+    for (int i = 0; i < 200 && p->in.n < 100000; i++) {
+        run_for(the_loop, 2);
+    }
+    assert_int_equal(p->in.n, 100000);
+    assert_memory_equal(p->in.p, big, 100000);
+    peer_free(p);
+    server_stop(&proxy);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -471,6 +522,7 @@ int main(void)
         T(files_at_fault_are_named),
         T(a_new_certificate_is_for_new_connections),
         T(workers_share_settings),
+        T(tls_runs_through_a_proxy),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }
