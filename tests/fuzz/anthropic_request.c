@@ -1,6 +1,8 @@
 /* A Messages body: outline, decode, seal, and encode for both dialects, with the capabilities and
- * the policy that the first bytes choose. Checked besides: what decodes is refused or encoded the
- * same twice, and what comes out for this dialect decodes again (P-013). */
+ * the policy that the first bytes choose (a bare body: that its hash chooses). Checked besides:
+ * what decodes is refused or encoded the same twice, and what comes out for this dialect decodes
+ * again (P-013). */
+#include "base/hash.h"
 #include "dialect/dialect.h"
 
 #include <stdio.h>
@@ -69,12 +71,20 @@ static void encode_for(const struct ar_dialect *d, const struct ar_request *r,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    uint8_t head[HEAD] = {0};
     if (size < HEAD) {
         return 0;
     }
-    struct ar_target t = target_of(data);
-    struct ar_str body = ar_str_n((const char *)data + HEAD, size - HEAD);
-    struct ar_wire_in in = {.version = data[8] & 4 ? AR_LIT("2026-10-21") : (struct ar_str){0}};
+    struct ar_str body = ar_str_n((const char *)data, size);
+    if (data[0] == '{') {
+        uint64_t hash = ar_hash64(body, 1);
+        memcpy(head, &hash, sizeof(hash));
+    } else {
+        memcpy(head, data, HEAD);
+        body = ar_str_from(body, HEAD);
+    }
+    struct ar_target t = target_of(head);
+    struct ar_wire_in in = {.version = head[8] & 4 ? AR_LIT("2026-10-21") : (struct ar_str){0}};
     struct ar_arena a;
     struct ar_outline outline;
     struct ar_request *r = NULL;
@@ -87,8 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (code == AR_OK && ar_request_seal(r, &a, &l, &err) == AR_OK) {
         AR_ASSERT(seen == AR_OK);
         AR_ASSERT(ar_str_is(outline.model, r->model) && outline.stream == r->stream);
-        encode_for(&ar_dialect_anthropic, r, &t, data[8]);
-        encode_for(&ar_dialect_chat, r, &t, data[8]);
+        encode_for(&ar_dialect_anthropic, r, &t, head[8]);
+        encode_for(&ar_dialect_chat, r, &t, head[8]);
     }
     ar_arena_done(&a);
     return 0;

@@ -34,6 +34,11 @@ static void finish(struct ar_framer *f)
 
 static const struct ar_framing sse = {"sse", "text/event-stream", begin, end, comment, finish};
 
+static struct ar_str after(struct ar_str s, struct ar_str label)
+{
+    return ar_str_has_prefix(s, label) ? ar_str_from(s, label.n) : s;
+}
+
 /* "name\ndata": the first line of a piece is the event's name. */
 static bool cut_frame(struct ar_str *rest, struct ar_frame *ret)
 {
@@ -45,8 +50,8 @@ static bool cut_frame(struct ar_str *rest, struct ar_frame *ret)
     ret->raw = ar_str_head(*rest, n + 2);
     *rest = ar_str_from(*rest, ret->raw.n);
     size_t line = ar_str_find_char(piece, '\n');
-    ret->name = ar_str_head(piece, line);
-    ret->data = ar_str_from(piece, line + 1);
+    ret->name = after(ar_str_head(piece, line), AR_LIT("event: "));
+    ret->data = after(ar_str_from(piece, line + 1), AR_LIT("data: "));
     return true;
 }
 
