@@ -80,7 +80,8 @@ enum ar_tool_kind { AR_TOOL_FUNCTION, AR_TOOL_CUSTOM, AR_TOOL_SERVER };
 struct ar_tool {
     struct ar_tool *next;
     enum ar_tool_kind kind;
-    enum ar_vendor vendor; /* server: whose */
+    enum ar_vendor vendor; /* server: whose; function: whose client tool it is (bash, ...; schema
+                              built in, wire form in raw) */
     struct ar_str name; /* dec; server: vendor-neutral (web_search, bash, text_editor, ...) or the
                            wire type */
     struct ar_str description;     /* esc */
