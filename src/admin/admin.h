@@ -1,4 +1,5 @@
-/* Every answer that is no LLM exchange: facts about the service and its models. Runs on a worker's thread, answers at once. */
+/* Every answer that is no LLM exchange: facts about the service and its models. Runs on a worker's
+ * thread, answers at once. */
 #ifndef AR_ADMIN_ADMIN_H
 #define AR_ADMIN_ADMIN_H
 

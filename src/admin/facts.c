@@ -1,6 +1,6 @@
 /*
- * Service facts: what this is, whether it lives, whether it can serve, its metrics. They look at the snapshot and at counters and
- * change nothing.
+ * Service facts: what this is, whether it lives, whether it can serve, its metrics. They look at
+ * the snapshot and at counters and change nothing.
  */
 #include "admin/admin.h"
 
@@ -9,7 +9,8 @@
 #include "route/health.h"
 
 const struct ar_endpoint ar_admin_endpoints[] = {
-#define X(row_methods, row_path, row_run, row_doc) {.methods = row_methods, .path = row_path, .run = row_run, .doc = row_doc},
+#define X(row_methods, row_path, row_run, row_doc)                                                 \
+    {.methods = row_methods, .path = row_path, .run = row_run, .doc = row_doc},
 #include "admin/endpoints.def"
 #undef X
     {.methods = NULL}};
@@ -46,7 +47,8 @@ void ar_admin_ready(const struct ar_local_ask *ask, struct ar_local_answer *ret)
     if (ready) {
         ar_buf_lit(ret->body, "{\"status\":\"ready\"}\n");
     } else {
-        ar_buf_fmt(ret->body, "{\"status\":\"%s\"}\n", *a->draining ? "draining" : "no upstream is enabled");
+        ar_buf_fmt(ret->body, "{\"status\":\"%s\"}\n",
+                   *a->draining ? "draining" : "no upstream is enabled");
     }
 }
 

@@ -1,7 +1,9 @@
 /*
- * Model lists in the three shapes: names that the configuration spells out, the built-in ones, and what the upstreams list, fetched
- * with the operator's keys when somebody asks and kept for some minutes. A caller who brings his own key sees the upstreams' lists
- * only where they were fetched with it. Never asks twice at a time; an upstream that does not answer in three seconds is left out.
+ * Model lists in the three shapes: names that the configuration spells out, the built-in ones, and
+ * what the upstreams list, fetched with the operator's keys when somebody asks and kept for some
+ * minutes. A caller who brings his own key sees the upstreams' lists only where they were fetched
+ * with it. Never asks twice at a time; an upstream that does not answer in three seconds is left
+ * out.
  */
 #include "admin/admin.h"
 
@@ -17,7 +19,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FETCHES_MAX = 32, FRESH_MS = 300000, PATIENCE_MS = 3000, AGAIN_MS = 10, LIST_MAX_BYTES = 8 << 20 };
+enum {
+    FETCHES_MAX = 32,
+    FRESH_MS = 300000,
+    PATIENCE_MS = 3000,
+    AGAIN_MS = 10,
+    LIST_MAX_BYTES = 8 << 20
+};
 
 struct fetch {
     struct ar_exchange *x;
@@ -87,7 +95,8 @@ void ar_model_cache_free(struct ar_model_cache *c)
     }
 }
 
-static void add(struct ar_model_cache *c, struct ar_map *seen, struct ar_str id, struct ar_str owner)
+static void add(struct ar_model_cache *c, struct ar_map *seen, struct ar_str id,
+                struct ar_str owner)
 {
     if (id.n == 0 || id.n > 256 || ar_map_get(seen, id)) {
         return;
@@ -117,7 +126,8 @@ static bool is_exact(struct ar_str glob)
 }
 
 /* Names that are known without asking anybody. */
-static void add_configured(struct ar_model_cache *c, const struct ar_snapshot *s, struct ar_map *seen)
+static void add_configured(struct ar_model_cache *c, const struct ar_snapshot *s,
+                           struct ar_map *seen)
 {
 #define X(name, kind, pace, doc) AR_LIT_INIT("echo/" name),
     static const struct ar_str ECHO[] = {
@@ -134,7 +144,8 @@ static void add_configured(struct ar_model_cache *c, const struct ar_snapshot *s
                 add(c, seen, u->conf->models[m].from, u->name);
             }
         }
-        for (unsigned m = 0; (u->provider->flags & AR_PLACE_GENERATOR) && m < sizeof ECHO / sizeof *ECHO; m++) {
+        for (unsigned m = 0;
+             (u->provider->flags & AR_PLACE_GENERATOR) && m < sizeof ECHO / sizeof *ECHO; m++) {
             add(c, seen, ECHO[m], u->name);
         }
     }
@@ -155,7 +166,9 @@ static void add_fetched(struct ar_model_cache *c, struct fetch *f, struct ar_map
     while (ar_json_next(&it)) {
         struct ar_jval id = ar_json_get_lit(it.val, "id");
         id = ar_json_is(id, AR_J_STRING) ? id : ar_json_get_lit(it.val, "name");
-        struct ar_str name = ar_json_is(id, AR_J_STRING) ? ar_json_unescape_in(ar_json_esc(id), &c->working) : AR_LIT("");
+        struct ar_str name = ar_json_is(id, AR_J_STRING)
+                                 ? ar_json_unescape_in(ar_json_esc(id), &c->working)
+                                 : AR_LIT("");
         if (name.n > 0 && ar_upstream_serves(f->u, name, &sent)) {
             add(c, seen, name, f->u->name);
         }
@@ -170,21 +183,23 @@ static void start_fetch(struct ar_model_cache *c, const struct ar_upstream *u)
     const char *prefix = ar_auth_prefix(u->provider->auth);
     unsigned n = 0;
     if (u->key_count > 0) {
-        f->headers[n++] = (struct ar_header){ar_str_of(ar_auth_header(u->provider->auth)),
-                                             ar_arena_fmt(&c->working, "%s%.*s", prefix, AR_FMT(u->keys[0].secret))};
+        f->headers[n++] = (struct ar_header){
+            ar_str_of(ar_auth_header(u->provider->auth)),
+            ar_arena_fmt(&c->working, "%s%.*s", prefix, AR_FMT(u->keys[0].secret))};
     }
     f->headers[n++] = (struct ar_header){AR_LIT("anthropic-version"), AR_LIT("2023-06-01")};
     f->headers[n++] = (struct ar_header){AR_LIT("accept"), AR_LIT("application/json")};
     f->headers[n++] = (struct ar_header){AR_LIT("user-agent"), AR_LIT("anyrouter")};
-    f->spec = (struct ar_exchange_spec){.origin = &u->bases[0].origin,
-                                        .method = AR_LIT("GET"),
-                                        .target = ar_base_join(&u->bases[0], AR_LIT("/v1/models"), &c->working),
-                                        .headers = f->headers,
-                                        .header_count = n,
-                                        .connect_ms = PATIENCE_MS,
-                                        .head_ms = PATIENCE_MS,
-                                        .idle_ms = PATIENCE_MS,
-                                        .waker = &f->waker};
+    f->spec = (struct ar_exchange_spec){
+        .origin = &u->bases[0].origin,
+        .method = AR_LIT("GET"),
+        .target = ar_base_join(&u->bases[0], AR_LIT("/v1/models"), &c->working),
+        .headers = f->headers,
+        .header_count = n,
+        .connect_ms = PATIENCE_MS,
+        .head_ms = PATIENCE_MS,
+        .idle_ms = PATIENCE_MS,
+        .waker = &f->waker};
     f->x = ar_exchange_start(c->pool, &f->spec);
     c->busy++;
 }
@@ -202,7 +217,8 @@ static void start_all(struct ar_model_cache *c, const struct ar_snapshot *s)
             all_exact &= is_exact(u->conf->models[m].from);
         }
         bool may = u->key_count > 0 || (u->provider->flags & AR_PLACE_LOCAL);
-        if (may && !all_exact && !(u->provider->flags & AR_PLACE_GENERATOR) && !(u->provider->quirks & AR_QUIRK(NO_MODELS))) {
+        if (may && !all_exact && !(u->provider->flags & AR_PLACE_GENERATOR) &&
+            !(u->provider->quirks & AR_QUIRK(NO_MODELS))) {
             start_fetch(c, u);
         }
     }
@@ -277,8 +293,9 @@ static enum shape shape_of(const struct ar_local_ask *ask)
 {
     const struct ar_header *h = ask->headers;
     unsigned n = ask->header_count;
-    if (ar_str_has_prefix(ask->path, AR_LIT("/v1beta")) || ar_header_lit(h, n, "x-goog-api-key").p ||
-        ar_header_lit(h, n, "x-goog-api-client").p || ar_query_get(ask->query, AR_LIT("key")).p) {
+    if (ar_str_has_prefix(ask->path, AR_LIT("/v1beta")) ||
+        ar_header_lit(h, n, "x-goog-api-key").p || ar_header_lit(h, n, "x-goog-api-client").p ||
+        ar_query_get(ask->query, AR_LIT("key")).p) {
         return SHAPE_GEMINI;
     }
     return ar_header_lit(h, n, "anthropic-version").p ? SHAPE_ANTHROPIC : SHAPE_OPENAI;
@@ -330,7 +347,8 @@ static void put_model(struct ar_jw *w, enum shape shape, struct ar_str id, struc
     ar_jw_close(w, '}');
 }
 
-static int64_t query_number(const struct ar_local_ask *ask, struct ar_str name, int64_t max, int64_t otherwise)
+static int64_t query_number(const struct ar_local_ask *ask, struct ar_str name, int64_t max,
+                            int64_t otherwise)
 {
     int64_t v;
     struct ar_str text = ar_query_get(ask->query, name);
@@ -360,7 +378,8 @@ void ar_admin_models(const struct ar_local_ask *ask, struct ar_local_answer *ret
     unsigned from = 0, to = c->ids.n;
     if (shape == SHAPE_ANTHROPIC) {
         unsigned limit = (unsigned)query_number(ask, AR_LIT("limit"), 1000, 20);
-        struct ar_str after = ar_query_get(ask->query, AR_LIT("after_id")), before = ar_query_get(ask->query, AR_LIT("before_id"));
+        struct ar_str after = ar_query_get(ask->query, AR_LIT("after_id")),
+                      before = ar_query_get(ask->query, AR_LIT("before_id"));
         from = after.n > 0 ? find_id(c, ar_percent_decode(after, ask->arena)) + 1 : 0;
         from = from < c->ids.n ? from : c->ids.n;
         unsigned end = before.n > 0 ? find_id(c, ar_percent_decode(before, ask->arena)) : c->ids.n;
@@ -418,12 +437,14 @@ void ar_admin_model(const struct ar_local_ask *ask, struct ar_local_answer *ret)
         put_model(&w, shape_of(ask), id, c->owners.v[at]);
         return;
     }
-    for (unsigned i = 0; i < ask->snapshot->upstreams->n; i++) { /* served by a pattern, not listed by name */
+    for (unsigned i = 0; i < ask->snapshot->upstreams->n;
+         i++) { /* served by a pattern, not listed by name */
         const struct ar_upstream *u = &ask->snapshot->upstreams->v[i];
         if (u->conf->has_models && ar_upstream_serves(u, id, &sent)) {
             put_model(&w, shape_of(ask), id, u->name);
             return;
         }
     }
-    ret->code = ar_fail(&ret->err, AR_MODEL_NOT_FOUND, "no model %.*s is listed; see GET /v1/models", AR_FMT(ar_str_head(id, 80)));
+    ret->code = ar_fail(&ret->err, AR_MODEL_NOT_FOUND,
+                        "no model %.*s is listed; see GET /v1/models", AR_FMT(ar_str_head(id, 80)));
 }

@@ -19,7 +19,7 @@ struct ar_worker_thread {
     unsigned listener_count;
     struct ar_timer tick;
     struct ar_admin admin;
-    struct ar_err err;     /* why it could not start */
+    struct ar_err err;      /* why it could not start */
     int64_t drain_until_ms; /* AR_NEVER: not draining */
     bool draining, started;
 };
@@ -63,7 +63,8 @@ struct ar_snapshot_message {
 void ar_app_worker_ended(void *worker_thread);
 
 /* "host:port" or "[v6]:port" taken apart; AR_INVALID_REQUEST. */
-enum ar_code ar_listen_address(struct ar_str text, struct ar_str *ret_host, uint16_t *ret_port) AR_MUST;
+enum ar_code ar_listen_address(struct ar_str text, struct ar_str *ret_host,
+                               uint16_t *ret_port) AR_MUST;
 
 extern const struct ar_command ar_command_serve, ar_command_docs;
 

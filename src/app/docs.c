@@ -1,6 +1,6 @@
 /*
- * anyrouter docs: reference pages printed from the tables that the program runs on, so they cannot disagree with it. One page a
- * call, Markdown on standard output.
+ * anyrouter docs: reference pages printed from the tables that the program runs on, so they cannot
+ * disagree with it. One page a call, Markdown on standard output.
  */
 #include "app/app.h"
 
@@ -11,21 +11,26 @@
 static void put_options(void)
 {
     const struct ar_option_row *row;
-    (void)printf("# Options\n\nDefaults as a user would write them. *restart*: read at start only.\n");
+    (void)printf(
+        "# Options\n\nDefaults as a user would write them. *restart*: read at start only.\n");
     for (int scope = 0; scope < 2; scope++) {
         const char *name = scope == 0 ? "ROOT" : "UPSTREAM";
         (void)printf("\n## %s\n\n| option | type | default | | meaning |\n|---|---|---|---|---|\n",
                      scope == 0 ? "Top level" : "Entries of `upstreams`");
         for (unsigned i = 0; (row = ar_option_row(i)) != NULL; i++) {
             if (strcmp(row->scope, name) == 0) {
-                (void)printf("| `%s` | %s | %s%s%s | %s | %s |\n", row->path, row->type, row->def[0] ? "`" : "", row->def, row->def[0] ? "`" : "",
+                (void)printf("| `%s` | %s | %s%s%s | %s | %s |\n", row->path, row->type,
+                             row->def[0] ? "`" : "", row->def, row->def[0] ? "`" : "",
                              row->restart ? "restart" : "", row->doc);
             }
         }
     }
-    (void)printf("| `keys` | list | | secret | Secrets, or `{secret, weight, daily_requests, rpm, tpm, concurrency}`; one string may hold several with "
-                 "commas. |\n| `models` | list | the provider's | | Globs served, or `{from, to}` to rename. |\n| `headers` | map | | secret | Sent with "
-                 "every request. |\n\n## Names of older set-ups\n\n| variable | meaning |\n|---|---|\n");
+    (void)printf(
+        "| `keys` | list | | secret | Secrets, or `{secret, weight, daily_requests, rpm, tpm, "
+        "concurrency}`; one string may hold several with "
+        "commas. |\n| `models` | list | the provider's | | Globs served, or `{from, to}` to "
+        "rename. |\n| `headers` | map | | secret | Sent with "
+        "every request. |\n\n## Names of older set-ups\n\n| variable | meaning |\n|---|---|\n");
 #define X(name, kind, target, doc) (void)printf("| `%s` | %s |\n", name, doc);
 #include "conf/env.def"
 #undef X
@@ -33,18 +38,22 @@ static void put_options(void)
 
 static void put_errors(void)
 {
-    (void)printf("# Errors\n\nValues of `x-anyrouter-error`. The status is that of the Chat dialect; Messages differs where its clients need it.\n\n"
+    (void)printf("# Errors\n\nValues of `x-anyrouter-error`. The status is that of the Chat "
+                 "dialect; Messages differs where its clients need it.\n\n"
                  "| code | status | meaning |\n|---|---|---|\n");
     for (int i = 1; i < AR_CODE_COUNT; i++) {
-        (void)printf("| `%s` | %d | %s |\n", ar_code_public((enum ar_code)i), ar_code_status((enum ar_code)i), ar_code_doc((enum ar_code)i));
+        (void)printf("| `%s` | %d | %s |\n", ar_code_public((enum ar_code)i),
+                     ar_code_status((enum ar_code)i), ar_code_doc((enum ar_code)i));
     }
 }
 
 static void put_providers(void)
 {
     const struct ar_provider *p;
-    (void)printf("# Providers\n\nRows of the providers table: set `provider` to the name. The key variable switches a row on when no file names "
-                 "upstreams.\n\n| name | place | dialects | base URL | key variable | models |\n|---|---|---|---|---|---|\n");
+    (void)printf("# Providers\n\nRows of the providers table: set `provider` to the name. The key "
+                 "variable switches a row on when no file names "
+                 "upstreams.\n\n| name | place | dialects | base URL | key variable | models "
+                 "|\n|---|---|---|---|---|---|\n");
     for (unsigned i = 0; (p = ar_provider_row(i)) != NULL; i++) {
         (void)printf("| `%s` | %s | ", p->name, p->title);
         for (unsigned d = 0, n = 0; d < AR_DIALECT_COUNT; d++) {
@@ -52,10 +61,11 @@ static void put_providers(void)
                 (void)printf("%s%s", n++ > 0 ? ", " : "", ar_dialect_by_id(d)->name);
             }
         }
-        (void)printf(" | %s | %s%s%s | `%s` |\n", p->base_url[0] ? p->base_url : "yours", p->key_env[0] ? "`" : "", p->key_env, p->key_env[0] ? "`" : "",
-                     p->models);
+        (void)printf(" | %s | %s%s%s | `%s` |\n", p->base_url[0] ? p->base_url : "yours",
+                     p->key_env[0] ? "`" : "", p->key_env, p->key_env[0] ? "`" : "", p->models);
     }
-    (void)printf("\n## Quirks\n\nHow a place may deviate from its dialect; each is a bit of its row.\n\n| quirk | meaning |\n|---|---|\n");
+    (void)printf("\n## Quirks\n\nHow a place may deviate from its dialect; each is a bit of its "
+                 "row.\n\n| quirk | meaning |\n|---|---|\n");
 #define X(id, doc) (void)printf("| `%s` | %s |\n", #id, doc);
 #include "ir/quirks.def"
 #undef X
@@ -67,9 +77,11 @@ static void put_providers(void)
 
 static void put_endpoints(void)
 {
-    (void)printf("# Endpoints\n\nPrefixes `/api` and `/gateway` reach the same paths. Any other `/v1/` path is passed through.\n\n| methods | path | what "
+    (void)printf("# Endpoints\n\nPrefixes `/api` and `/gateway` reach the same paths. Any other "
+                 "`/v1/` path is passed through.\n\n| methods | path | what "
                  "|\n|---|---|---|\n");
-#define X(methods, path, vendor, dialect, op, doc) (void)printf("| %s | `%s` | %s |\n", methods, path, doc);
+#define X(methods, path, vendor, dialect, op, doc)                                                 \
+    (void)printf("| %s | `%s` | %s |\n", methods, path, doc);
 #include "flow/endpoints.def"
 #undef X
     for (const struct ar_endpoint *e = ar_admin_endpoints; e->methods; e++) {
@@ -80,7 +92,8 @@ static void put_endpoints(void)
 static void put_metrics(void)
 {
     const struct ar_metric_row *row;
-    (void)printf("# Metrics\n\n`GET /metrics`, Prometheus text.\n\n| name | type | labels | meaning |\n|---|---|---|---|\n");
+    (void)printf("# Metrics\n\n`GET /metrics`, Prometheus text.\n\n| name | type | labels | "
+                 "meaning |\n|---|---|---|---|\n");
     for (unsigned i = 0; (row = ar_metric_row(i)) != NULL; i++) {
         (void)printf("| `%s` | %s | %s | %s |\n", row->name, row->type, row->labels, row->doc);
     }
@@ -89,7 +102,11 @@ static void put_metrics(void)
 static const struct {
     const char *name;
     void (*put)(void);
-} PAGES[] = {{"options", put_options}, {"errors", put_errors}, {"providers", put_providers}, {"endpoints", put_endpoints}, {"metrics", put_metrics}};
+} PAGES[] = {{"options", put_options},
+             {"errors", put_errors},
+             {"providers", put_providers},
+             {"endpoints", put_endpoints},
+             {"metrics", put_metrics}};
 
 static int run(struct ar_args args)
 {
@@ -99,8 +116,10 @@ static int run(struct ar_args args)
             return fflush(stdout) == 0 ? 0 : 1;
         }
     }
-    return args.argc == 1 && ar_args_flag(args, 0, "--help") ? ar_print_help(&ar_command_docs)
-                                                             : ar_usage_error(&ar_command_docs, "wants one page", args.argc > 0 ? args.argv[0] : "");
+    return args.argc == 1 && ar_args_flag(args, 0, "--help")
+               ? ar_print_help(&ar_command_docs)
+               : ar_usage_error(&ar_command_docs, "wants one page",
+                                args.argc > 0 ? args.argv[0] : "");
 }
 
 const struct ar_command ar_command_docs = {

@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-static const struct ar_command *const COMMANDS[] = {&ar_command_serve, &ar_command_config, &ar_command_models, &ar_command_docs,
+static const struct ar_command *const COMMANDS[] = {&ar_command_serve, &ar_command_config,
+                                                    &ar_command_models, &ar_command_docs,
                                                     &ar_command_version};
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
 
@@ -29,7 +30,8 @@ int main(int argc, char **argv)
             return COMMANDS[i]->run((struct ar_args){argc - 2, argv + 2});
         }
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0) {
         for (unsigned i = 0; argc > 2 && i < COMMAND_COUNT; i++) {
             if (strcmp(argv[2], COMMANDS[i]->name) == 0) {
                 return ar_print_help(COMMANDS[i]);

@@ -1,6 +1,7 @@
 /*
- * anyrouter serve: boot, signals, reload, end. The main thread serves nothing; it owns what outlives a worker. A bad configuration
- * at start is an error and exit code 1; at reload it is a log line and the old one goes on.
+ * anyrouter serve: boot, signals, reload, end. The main thread serves nothing; it owns what
+ * outlives a worker. A bad configuration at start is an error and exit code 1; at reload it is a
+ * log line and the old one goes on.
  */
 #include "app/app.h"
 
@@ -30,7 +31,8 @@ static void post_all(struct ar_app *app, void (*fn)(void *))
 static void on_term(void *arg)
 {
     struct ar_app *app = arg;
-    ar_log_note(AR_LOG_INFO, "stopping", app->terms == 0 ? "running answers finish; once more stops at once" : "at once");
+    ar_log_note(AR_LOG_INFO, "stopping",
+                app->terms == 0 ? "running answers finish; once more stops at once" : "at once");
     post_all(app, app->terms++ == 0 ? ar_worker_drain : ar_worker_stop);
 }
 
@@ -104,7 +106,8 @@ void ar_app_worker_ended(void *worker_thread)
 static unsigned workers_of(const struct ar_config *c)
 {
     int64_t n = sysconf(_SC_NPROCESSORS_ONLN);
-    if (!ar_str_is_lit(c->workers, "auto") && ar_str_to_i64(c->workers, 1, WORKERS_MAX, &n) != AR_OK) {
+    if (!ar_str_is_lit(c->workers, "auto") &&
+        ar_str_to_i64(c->workers, 1, WORKERS_MAX, &n) != AR_OK) {
         return 0;
     }
     return (unsigned)(n > 0 ? n : 1);
@@ -112,7 +115,8 @@ static unsigned workers_of(const struct ar_config *c)
 
 static bool is_loopback(struct ar_str host)
 {
-    return ar_str_has_prefix(host, AR_LIT("127.")) || ar_str_is_lit(host, "::1") || ar_str_is_lit(host, "localhost");
+    return ar_str_has_prefix(host, AR_LIT("127.")) || ar_str_is_lit(host, "::1") ||
+           ar_str_is_lit(host, "localhost");
 }
 
 /* Addresses are free, and nobody outside can spend the operator's keys unasked. */
@@ -126,11 +130,14 @@ static enum ar_code check_listen(const struct ar_snapshot *s, struct ar_err *err
         struct ar_str host;
         uint16_t port;
         if (ar_listen_address(s->config->listen.v[i], &host, &port) != AR_OK) {
-            return ar_fail(err, AR_INVALID_REQUEST, "not an address to listen on: %.*s (want host:port)", AR_FMT(s->config->listen.v[i]));
+            return ar_fail(err, AR_INVALID_REQUEST,
+                           "not an address to listen on: %.*s (want host:port)",
+                           AR_FMT(s->config->listen.v[i]));
         }
         if (has_keys && !is_loopback(host) && !s->config->allow_open && !s->config->require_token) {
             return ar_fail(err, AR_INVALID_REQUEST,
-                           "%.*s is not a loopback address: whoever reaches it could spend the configured keys; use --allow-open to allow that",
+                           "%.*s is not a loopback address: whoever reaches it could spend the "
+                           "configured keys; use --allow-open to allow that",
                            AR_FMT(s->config->listen.v[i]));
         }
         enum ar_code code = ar_listen_probe(host, port, &port, err);
@@ -153,7 +160,9 @@ static enum ar_code lock_data_dir(struct ar_app *app, struct ar_err *err)
         (void)snprintf(path, sizeof path, "%s", "/var/lib/anyrouter");
     }
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return ar_fail(err, AR_INTERNAL, "cannot make the data folder %.100s: %s (--data-dir names another)", path, strerror(errno));
+        return ar_fail(err, AR_INTERNAL,
+                       "cannot make the data folder %.100s: %s (--data-dir names another)", path,
+                       strerror(errno));
     }
     size_t n = strlen(path);
     (void)snprintf(path + n, sizeof path - n, "/lock");
@@ -162,7 +171,9 @@ static enum ar_code lock_data_dir(struct ar_app *app, struct ar_err *err)
         return ar_fail(err, AR_INTERNAL, "cannot write %.100s: %s", path, strerror(errno));
     }
     if (flock(app->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        return ar_fail(err, AR_CONFLICT, "another anyrouter uses the data folder of %.100s; --data-dir names another", path);
+        return ar_fail(err, AR_CONFLICT,
+                       "another anyrouter uses the data folder of %.100s; --data-dir names another",
+                       path);
     }
     return AR_OK;
 }
@@ -205,7 +216,8 @@ static void announce_listening(const struct ar_app *app)
 {
     const struct ar_strs *l = &app->snapshot->config->listen;
     for (unsigned i = 0; i < l->n; i++) {
-        ar_log_note(AR_LOG_INFO, "listening", "%s://%.*s (%u workers)", app->tls ? "https" : "http", AR_FMT(l->v[i]), app->worker_count);
+        ar_log_note(AR_LOG_INFO, "listening", "%s://%.*s (%u workers)", app->tls ? "https" : "http",
+                    AR_FMT(l->v[i]), app->worker_count);
     }
 }
 
@@ -244,7 +256,8 @@ static enum ar_code boot(struct ar_app *app, struct ar_err *err)
     const struct ar_config *c = app->snapshot->config;
     unsigned workers = workers_of(c);
     if (workers == 0) {
-        return ar_fail(err, AR_INVALID_REQUEST, "workers must be auto or a number from 1 to %d", WORKERS_MAX);
+        return ar_fail(err, AR_INVALID_REQUEST, "workers must be auto or a number from 1 to %d",
+                       WORKERS_MAX);
     }
     ar_snapshot_announce(app->snapshot);
     enum ar_code code = check_listen(app->snapshot, err);
@@ -302,7 +315,9 @@ static int run(struct ar_args args)
 const struct ar_command ar_command_serve = {
     .name = "serve",
     .usage = "serve [--config F] [--listen A] [--data-dir D] [--allow-open]",
-    .doc = "Runs the gateway. Without --config: $ANYROUTER_CONFIG, ./anyrouter.yaml, /etc/anyrouter/anyrouter.yaml, else defaults.\n"
-           "SIGTERM drains and stops, a second one stops at once; SIGHUP or a change of the file reloads it.",
+    .doc = "Runs the gateway. Without --config: $ANYROUTER_CONFIG, ./anyrouter.yaml, "
+           "/etc/anyrouter/anyrouter.yaml, else defaults.\n"
+           "SIGTERM drains and stops, a second one stops at once; SIGHUP or a change of the file "
+           "reloads it.",
     .run = run,
 };

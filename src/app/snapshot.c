@@ -1,6 +1,6 @@
 /*
- * Snapshots: configuration, upstreams and their health records put together. Built on the main thread, freed there when the last
- * worker gave it back.
+ * Snapshots: configuration, upstreams and their health records put together. Built on the main
+ * thread, freed there when the last worker gave it back.
  */
 #include "app/app.h"
 
@@ -48,17 +48,22 @@ void ar_snapshot_announce(const struct ar_snapshot *s)
     enum ar_log_level level = AR_LOG_INFO;
     enum ar_code code = ar_log_level_of(s->config->log_level, &level);
     AR_ASSERT(code == AR_OK); /* checked when loaded */
-    ar_log_setup(level, ar_str_is_lit(s->config->log_format, "json") ? AR_LOG_JSON : AR_LOG_LOGFMT, 2);
-    ar_log_note(AR_LOG_INFO, "config", "%.*s", AR_FMT(s->config->path.n > 0 ? s->config->path : AR_LIT("no file, defaults and environment")));
+    ar_log_setup(level, ar_str_is_lit(s->config->log_format, "json") ? AR_LOG_JSON : AR_LOG_LOGFMT,
+                 2);
+    ar_log_note(AR_LOG_INFO, "config", "%.*s",
+                AR_FMT(s->config->path.n > 0 ? s->config->path
+                                             : AR_LIT("no file, defaults and environment")));
     for (unsigned i = 0; i < s->config->notices.n; i++) {
         ar_log_note(AR_LOG_INFO, "environment", "%.*s", AR_FMT(s->config->notices.v[i]));
     }
     for (unsigned i = 0; i < s->upstreams->n; i++) {
         const struct ar_upstream *u = &s->upstreams->v[i];
-        ar_log_note(AR_LOG_INFO, "upstream", "%.*s (%s): %u key%s%s", AR_FMT(u->name), u->provider->title, u->key_count,
-                    u->key_count == 1 ? "" : "s", u->passthrough ? ", takes the caller's key" : "");
+        ar_log_note(AR_LOG_INFO, "upstream", "%.*s (%s): %u key%s%s", AR_FMT(u->name),
+                    u->provider->title, u->key_count, u->key_count == 1 ? "" : "s",
+                    u->passthrough ? ", takes the caller's key" : "");
         if (u->conf->insecure) {
-            ar_log_note(AR_LOG_WARN, "insecure", "upstream %.*s: certificates are not checked", AR_FMT(u->name));
+            ar_log_note(AR_LOG_WARN, "insecure", "upstream %.*s: certificates are not checked",
+                        AR_FMT(u->name));
         }
     }
 }

@@ -1,6 +1,7 @@
 /*
- * A worker's life: it makes its loop, server, pool and listeners on its own thread, serves, switches snapshots by message, drains by
- * message, and tells the app when it ended. Nothing of it is touched by another thread but the mailbox and the counters.
+ * A worker's life: it makes its loop, server, pool and listeners on its own thread, serves,
+ * switches snapshots by message, drains by message, and tells the app when it ended. Nothing of it
+ * is touched by another thread but the mailbox and the counters.
  */
 #include "app/app.h"
 
@@ -133,9 +134,11 @@ static bool open_listeners(struct ar_worker_thread *t)
 {
     const struct ar_strs *list = &t->worker.snapshot->config->listen;
     for (unsigned i = 0; i < list->n && i < AR_LISTENERS_MAX; i++) {
-        struct ar_listen_spec spec = {.reuse_port = true, .tls = t->app->tls, .on_accept = accept_one, .user = t};
+        struct ar_listen_spec spec = {
+            .reuse_port = true, .tls = t->app->tls, .on_accept = accept_one, .user = t};
         if (ar_listen_address(list->v[i], &spec.host, &spec.port) != AR_OK) {
-            (void)ar_fail(&t->err, AR_INVALID_REQUEST, "not an address to listen on: %.*s", AR_FMT(list->v[i]));
+            (void)ar_fail(&t->err, AR_INVALID_REQUEST, "not an address to listen on: %.*s",
+                          AR_FMT(list->v[i]));
             return false;
         }
         struct ar_listener *k = ar_listen(t->worker.loop, &spec, &t->err);

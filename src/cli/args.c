@@ -1,6 +1,6 @@
 /*
- * What all commands share: options, errors of usage, help, and loading the configuration the way the server does. Prints to the
- * terminal; keeps nothing.
+ * What all commands share: options, errors of usage, help, and loading the configuration the way
+ * the server does. Prints to the terminal; keeps nothing.
  */
 #include "cli/command.h"
 
@@ -33,7 +33,8 @@ bool ar_args_flag(struct ar_args args, int i, const char *name)
 
 int ar_usage_error(const struct ar_command *c, const char *what, const char *arg)
 {
-    (void)fprintf(stderr, "anyrouter %s: %s%s%s; try: anyrouter %s --help\n", c->name, what, arg[0] ? " " : "", arg, c->name);
+    (void)fprintf(stderr, "anyrouter %s: %s%s%s; try: anyrouter %s --help\n", c->name, what,
+                  arg[0] ? " " : "", arg, c->name);
     return 2;
 }
 

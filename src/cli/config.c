@@ -1,6 +1,6 @@
 /*
- * anyrouter config show|check|path: what the server would run with, whether it would start, and which file it reads. Secrets are
- * never printed.
+ * anyrouter config show|check|path: what the server would run with, whether it would start, and
+ * which file it reads. Secrets are never printed.
  */
 #include "cli/command.h"
 
@@ -41,10 +41,13 @@ static int check(const struct wish *w)
     if (w->json) {
         (void)printf("{\"ok\":true,\"upstreams\":%u}\n", u->n);
     } else {
-        (void)printf("ok: %.*s, %u upstream%s\n", AR_FMT(c->path.n > 0 ? c->path : AR_LIT("no file")), u->n, u->n == 1 ? "" : "s");
+        (void)printf("ok: %.*s, %u upstream%s\n",
+                     AR_FMT(c->path.n > 0 ? c->path : AR_LIT("no file")), u->n,
+                     u->n == 1 ? "" : "s");
         for (unsigned i = 0; i < u->n; i++) {
             const struct ar_upstream *x = &u->v[i];
-            (void)printf("  %-20.*s %-20s %u key%s%s\n", AR_FMT(x->name), x->provider->name, x->key_count, x->key_count == 1 ? "" : "s",
+            (void)printf("  %-20.*s %-20s %u key%s%s\n", AR_FMT(x->name), x->provider->name,
+                         x->key_count, x->key_count == 1 ? "" : "s",
                          x->passthrough ? ", takes the caller's key" : "");
         }
     }
@@ -56,7 +59,8 @@ static int path(const struct wish *w)
 {
     const char *found = ar_config_find(&w->ask);
     if (w->json) {
-        (void)printf("{\"path\":%s%s%s}\n", found ? "\"" : "", found ? found : "null", found ? "\"" : "");
+        (void)printf("{\"path\":%s%s%s}\n", found ? "\"" : "", found ? found : "null",
+                     found ? "\"" : "");
     } else {
         (void)printf("%s\n", found ? found : "none: defaults and environment");
     }

@@ -1,6 +1,7 @@
 /*
- * anyrouter models: what the running gateway serves, asked over HTTP at its first listening address. Owns one loop and one exchange
- * for as long as it runs; never talks to an upstream itself.
+ * anyrouter models: what the running gateway serves, asked over HTTP at its first listening
+ * address. Owns one loop and one exchange for as long as it runs; never talks to an upstream
+ * itself.
  */
 #include "cli/command.h"
 
@@ -108,8 +109,10 @@ static int print(struct asker *a, bool json)
     } else if (ar_json_parse(ar_buf_view(&a->body), AR_JSON_DEPTH, &arena, &doc, NULL) == AR_OK) {
         struct ar_jiter it = ar_json_iter(ar_json_get_lit(ar_json_root(&doc), "data"));
         while (ar_json_next(&it)) {
-            struct ar_str id = ar_json_unescape_in(ar_json_esc(ar_json_get_lit(it.val, "id")), &arena);
-            struct ar_str owner = ar_json_unescape_in(ar_json_esc(ar_json_get_lit(it.val, "owned_by")), &arena);
+            struct ar_str id =
+                ar_json_unescape_in(ar_json_esc(ar_json_get_lit(it.val, "id")), &arena);
+            struct ar_str owner =
+                ar_json_unescape_in(ar_json_esc(ar_json_get_lit(it.val, "owned_by")), &arena);
             (void)printf("%-40.*s %.*s\n", AR_FMT(id), AR_FMT(owner));
         }
     } else {
@@ -155,8 +158,9 @@ static int run(struct ar_args args)
     } else if (a.status > 0) {
         (void)fprintf(stderr, "anyrouter: the gateway answered %d\n", a.status);
     } else {
-        (void)fprintf(stderr, "anyrouter: no gateway answers at %.*s:%u (%s); try: anyrouter serve\n", AR_FMT(origin.host), origin.port,
-                      a.err.note);
+        (void)fprintf(stderr,
+                      "anyrouter: no gateway answers at %.*s:%u (%s); try: anyrouter serve\n",
+                      AR_FMT(origin.host), origin.port, a.err.note);
     }
     ar_buf_done(&a.body);
     ar_config_free(c);

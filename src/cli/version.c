@@ -1,6 +1,6 @@
 /*
- * anyrouter version: one line, or JSON. The build names the commit for this file alone, so that a new commit compiles
- * nothing else anew.
+ * anyrouter version: one line, or JSON. The build names the commit for this file alone, so that a
+ * new commit compiles nothing else anew.
  */
 #include "cli/command.h"
 
@@ -22,9 +22,12 @@ static int run(struct ar_args args)
         }
         json = true;
     }
-    (void)printf(json ? "{\"version\":\"%s\",\"commit\":\"%s\"}\n" : "anyrouter %s (%s)\n", AR_VERSION, AR_COMMIT);
+    (void)printf(json ? "{\"version\":\"%s\",\"commit\":\"%s\"}\n" : "anyrouter %s (%s)\n",
+                 AR_VERSION, AR_COMMIT);
     return 0;
 }
 
-const struct ar_command ar_command_version = {
-    .name = "version", .usage = "version [--json]", .doc = "Prints the program's version.", .run = run};
+const struct ar_command ar_command_version = {.name = "version",
+                                              .usage = "version [--json]",
+                                              .doc = "Prints the program's version.",
+                                              .run = run};

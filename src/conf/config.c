@@ -1,7 +1,8 @@
 /*
- * Loading: flags over environment over file over defaults, each value with the place it came from. The tables say what exists
- * (options.def, env.def, later.def); this file walks a tree and fills the structs by them. Reads one file and the environment;
- * never the network, never a provider's row.
+ * Loading: flags over environment over file over defaults, each value with the place it came from.
+ * The tables say what exists (options.def, env.def, later.def); this file walks a tree and fills
+ * the structs by them. Reads one file and the environment; never the network, never a provider's
+ * row.
  */
 #include "conf/config.h"
 
@@ -20,16 +21,18 @@ struct row {
     size_t offset;
 };
 
-#define OFFSET_ROOT(field) offsetof(struct ar_config, field)
+#define OFFSET_ROOT(field)     offsetof(struct ar_config, field)
 #define OFFSET_UPSTREAM(field) offsetof(struct ar_conf_upstream, field)
 enum { FLAG_NONE = 0, FLAG_R = 1, FLAG_S = 2 };
-#define R FLAG_R
-#define S FLAG_S
-#define IS_ROOT_ROOT true
+#define R                FLAG_R
+#define S                FLAG_S
+#define IS_ROOT_ROOT     true
 #define IS_ROOT_UPSTREAM false
 static const struct row ROWS[] = {
-#define X(scope, path, field, type, def, flags, doc)                                                                               \
-    {{#scope, path, #type, def, doc, ((flags)&FLAG_R) != 0, ((flags)&FLAG_S) != 0}, IS_ROOT_##scope, OFFSET_##scope(field)},
+#define X(scope, path, field, type, def, flags, doc)                                               \
+    {{#scope, path, #type, def, doc, ((flags)&FLAG_R) != 0, ((flags)&FLAG_S) != 0},                \
+     IS_ROOT_##scope,                                                                              \
+     OFFSET_##scope(field)},
 #include "conf/options.def"
 #undef X
 };
@@ -44,7 +47,15 @@ static const struct {
 #undef X
 };
 
-enum env_kind { ENV_ROOT, ENV_UPSTREAM, ENV_LISTEN_PORT, ENV_LISTEN_HOST, ENV_URLS, ENV_KEYS, ENV_IGNORED };
+enum env_kind {
+    ENV_ROOT,
+    ENV_UPSTREAM,
+    ENV_LISTEN_PORT,
+    ENV_LISTEN_HOST,
+    ENV_URLS,
+    ENV_KEYS,
+    ENV_IGNORED
+};
 static const struct {
     const char *name;
     enum env_kind kind;
@@ -95,14 +106,17 @@ static struct ar_str short_path(struct ar_str path)
 }
 
 /* "file:line: " and what the caller says of a key (%.*s) and a word (%s). */
-__attribute__((format(printf, 3, 0))) static enum ar_code at_line_v(struct loader *l, unsigned line, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static enum ar_code
+at_line_v(struct loader *l, unsigned line, const char *format, va_list args)
 {
     char text[120];
     (void)vsnprintf(text, sizeof text, format, args);
-    return ar_fail(l->err, AR_INVALID_REQUEST, "%.*s:%u: %s", AR_FMT(short_path(l->c->path)), line, text);
+    return ar_fail(l->err, AR_INVALID_REQUEST, "%.*s:%u: %s", AR_FMT(short_path(l->c->path)), line,
+                   text);
 }
 
-__attribute__((format(printf, 3, 4))) static enum ar_code at_line(struct loader *l, unsigned line, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static enum ar_code at_line(struct loader *l, unsigned line,
+                                                                  const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -112,21 +126,23 @@ __attribute__((format(printf, 3, 4))) static enum ar_code at_line(struct loader 
 }
 
 /* Unknown key: the nearest known one is named. */
-static enum ar_code unknown_key(struct loader *l, const struct ar_tree *t, struct ar_str path, bool is_root)
+static enum ar_code unknown_key(struct loader *l, const struct ar_tree *t, struct ar_str path,
+                                bool is_root)
 {
     static const char *const EXTRA_ROOT[] = {"upstreams", "aliases"};
     static const char *const EXTRA_UPSTREAM[] = {"keys", "models", "headers", "dialect"};
     for (unsigned i = 0; is_root && i < COUNT(LATER); i++) {
         if (ar_str_is(path, ar_str_of(LATER[i].path))) {
-            return at_line(l, t->line, "%.*s: this version has no %s yet; remove the option", AR_FMT(path), LATER[i].doc);
+            return at_line(l, t->line, "%.*s: this version has no %s yet; remove the option",
+                           AR_FMT(path), LATER[i].doc);
         }
     }
     const char *best = NULL;
     unsigned best_distance = 4;
     for (unsigned i = 0; i < COUNT(ROWS) + 4; i++) {
-        const char *name = i < COUNT(ROWS)                ? (ROWS[i].is_root == is_root ? ROWS[i].doc.path : NULL)
-                           : is_root                      ? (i - COUNT(ROWS) < 2 ? EXTRA_ROOT[i - COUNT(ROWS)] : NULL)
-                                                          : EXTRA_UPSTREAM[i - COUNT(ROWS)];
+        const char *name = i < COUNT(ROWS) ? (ROWS[i].is_root == is_root ? ROWS[i].doc.path : NULL)
+                           : is_root ? (i - COUNT(ROWS) < 2 ? EXTRA_ROOT[i - COUNT(ROWS)] : NULL)
+                                     : EXTRA_UPSTREAM[i - COUNT(ROWS)];
         unsigned d = name ? ar_word_distance(path, ar_str_of(name)) : 99;
         if (d < best_distance) {
             best_distance = d;
@@ -137,7 +153,8 @@ static enum ar_code unknown_key(struct loader *l, const struct ar_tree *t, struc
                 : at_line(l, t->line, "unknown option %.*s%s", AR_FMT(path), "");
 }
 
-static enum ar_code set_option(struct loader *l, unsigned i, void *base, struct ar_str *sources, const struct ar_tree *t)
+static enum ar_code set_option(struct loader *l, unsigned i, void *base, struct ar_str *sources,
+                               const struct ar_tree *t)
 {
     struct ar_option_slot slot = slot_of(i, base);
     struct ar_err why = {0};
@@ -173,7 +190,8 @@ static void set_defaults(struct ar_config *c, bool is_root, void *base, struct a
 {
     for (unsigned i = 0; i < COUNT(ROWS); i++) {
         if (ROWS[i].is_root == is_root) {
-            enum ar_code code = ar_value_set(slot_of(i, base), ar_str_of(ROWS[i].doc.def), &c->arena, NULL);
+            enum ar_code code =
+                ar_value_set(slot_of(i, base), ar_str_of(ROWS[i].doc.def), &c->arena, NULL);
             AR_ASSERT(code == AR_OK);
             sources[i] = AR_LIT("default");
         }
@@ -205,11 +223,14 @@ static unsigned list_length(const struct ar_tree *t)
     return n;
 }
 
-void ar_config_set_keys(struct ar_config *c, struct ar_conf_upstream *u, struct ar_str list, struct ar_str source)
+void ar_config_set_keys(struct ar_config *c, struct ar_conf_upstream *u, struct ar_str list,
+                        struct ar_str source)
 {
     struct ar_strs pieces = {NULL, 0};
-    enum ar_code code = ar_value_set((struct ar_option_slot){"LIST", &pieces}, list, &c->arena, NULL);
-    struct ar_conf_key *keys = ar_arena_zalloc(&c->arena, (u->key_count + pieces.n + 1U) * sizeof *keys);
+    enum ar_code code =
+        ar_value_set((struct ar_option_slot){"LIST", &pieces}, list, &c->arena, NULL);
+    struct ar_conf_key *keys =
+        ar_arena_zalloc(&c->arena, (u->key_count + pieces.n + 1U) * sizeof *keys);
     if (code != AR_OK || !keys) {
         return;
     }
@@ -224,7 +245,8 @@ void ar_config_set_keys(struct ar_config *c, struct ar_conf_upstream *u, struct 
 }
 
 /* {secret: ..., weight: ...} */
-static enum ar_code read_key_map(struct loader *l, struct ar_conf_upstream *u, const struct ar_tree *t)
+static enum ar_code read_key_map(struct loader *l, struct ar_conf_upstream *u,
+                                 const struct ar_tree *t)
 {
     static const struct {
         const char *name;
@@ -239,7 +261,8 @@ static enum ar_code read_key_map(struct loader *l, struct ar_conf_upstream *u, c
         return at_line(l, t->line, "a key of upstream %.*s needs a %s", AR_FMT(u->name), "secret");
     }
     unsigned before = u->key_count;
-    ar_config_set_keys(l->c, u, secret->value, ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
+    ar_config_set_keys(l->c, u, secret->value,
+                       ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
     for (const struct ar_tree *m = t->first; m; m = m->next) {
         bool known = ar_str_is_lit(m->key, "secret");
         for (unsigned i = 0; i < COUNT(NUMBERS) && !known; i++) {
@@ -262,12 +285,14 @@ static enum ar_code read_key_map(struct loader *l, struct ar_conf_upstream *u, c
 static enum ar_code read_keys(struct loader *l, struct ar_conf_upstream *u, const struct ar_tree *t)
 {
     if (t->kind == AR_TREE_SCALAR) {
-        ar_config_set_keys(l->c, u, t->value, ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
+        ar_config_set_keys(l->c, u, t->value,
+                           ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
         return AR_OK;
     }
     for (const struct ar_tree *e = t->kind == AR_TREE_LIST ? t->first : NULL; e; e = e->next) {
         if (e->kind == AR_TREE_SCALAR) {
-            ar_config_set_keys(l->c, u, e->value, ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), e->line));
+            ar_config_set_keys(l->c, u, e->value,
+                               ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), e->line));
         } else if (e->kind == AR_TREE_MAP) {
             enum ar_code code = read_key_map(l, u, e);
             if (code != AR_OK) {
@@ -275,11 +300,14 @@ static enum ar_code read_keys(struct loader *l, struct ar_conf_upstream *u, cons
             }
         }
     }
-    return t->kind == AR_TREE_MAP ? at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("keys")), "a list") : AR_OK;
+    return t->kind == AR_TREE_MAP
+               ? at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("keys")), "a list")
+               : AR_OK;
 }
 
 /* A list of globs and {from, to} maps. */
-static enum ar_code read_models(struct loader *l, struct ar_conf_upstream *u, const struct ar_tree *t)
+static enum ar_code read_models(struct loader *l, struct ar_conf_upstream *u,
+                                const struct ar_tree *t)
 {
     unsigned n = list_length(t);
     if (t->kind != AR_TREE_LIST) {
@@ -291,23 +319,28 @@ static enum ar_code read_models(struct loader *l, struct ar_conf_upstream *u, co
         struct ar_conf_model *m = &u->models[u->model_count++];
         m->from = e->value;
         if (e->kind == AR_TREE_MAP) {
-            struct ar_tree *from = ar_tree_get(e, AR_LIT("from")), *to = ar_tree_get(e, AR_LIT("to"));
+            struct ar_tree *from = ar_tree_get(e, AR_LIT("from")),
+                           *to = ar_tree_get(e, AR_LIT("to"));
             if (!from || !to || from->kind != AR_TREE_SCALAR || to->kind != AR_TREE_SCALAR) {
-                return at_line(l, e->line, "an entry of %.*s must be %s", AR_FMT(AR_LIT("models")), "a name or {from: name, to: name}");
+                return at_line(l, e->line, "an entry of %.*s must be %s", AR_FMT(AR_LIT("models")),
+                               "a name or {from: name, to: name}");
             }
             m->from = from->value;
             m->to = to->value;
         } else if (e->kind != AR_TREE_SCALAR) {
-            return at_line(l, e->line, "an entry of %.*s must be %s", AR_FMT(AR_LIT("models")), "a name or {from: name, to: name}");
+            return at_line(l, e->line, "an entry of %.*s must be %s", AR_FMT(AR_LIT("models")),
+                           "a name or {from: name, to: name}");
         }
     }
     return AR_OK;
 }
 
-static enum ar_code read_headers(struct loader *l, struct ar_conf_upstream *u, const struct ar_tree *t)
+static enum ar_code read_headers(struct loader *l, struct ar_conf_upstream *u,
+                                 const struct ar_tree *t)
 {
     if (t->kind != AR_TREE_MAP) {
-        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("headers")), "a map of names to values");
+        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("headers")),
+                       "a map of names to values");
     }
     unsigned n = 0;
     for (const struct ar_tree *m = t->first; m; m = m->next) {
@@ -320,7 +353,8 @@ static enum ar_code read_headers(struct loader *l, struct ar_conf_upstream *u, c
             bad |= (unsigned char)m->value.p[i] < 0x20;
         }
         if (bad) {
-            return at_line(l, m->line, "header %.*s must have %s", AR_FMT(m->key), "a single-line value");
+            return at_line(l, m->line, "header %.*s must have %s", AR_FMT(m->key),
+                           "a single-line value");
         }
         u->headers[u->header_count++] = (struct ar_conf_header){m->key, m->value};
     }
@@ -334,7 +368,8 @@ static enum ar_code read_upstream(struct loader *l, const struct ar_tree *t)
         enum ar_code (*read)(struct loader *l, struct ar_conf_upstream *u, const struct ar_tree *t);
     } SPECIAL[] = {{"keys", read_keys}, {"models", read_models}, {"headers", read_headers}};
     if (t->kind != AR_TREE_MAP) {
-        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("an entry of upstreams")), "a map");
+        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("an entry of upstreams")),
+                       "a map");
     }
     struct ar_conf_upstream *u = ar_config_add_upstream(l->c, "file");
     if (!u) {
@@ -352,7 +387,8 @@ static enum ar_code read_upstream(struct loader *l, const struct ar_tree *t)
         }
         unsigned row = special ? COUNT(ROWS) : find_row(false, key);
         if (!special) {
-            code = row == COUNT(ROWS) ? unknown_key(l, m, key, false) : set_option(l, row, u, u->source, m);
+            code = row == COUNT(ROWS) ? unknown_key(l, m, key, false)
+                                      : set_option(l, row, u, u->source, m);
         }
         if (code != AR_OK) {
             return code;
@@ -368,7 +404,8 @@ static enum ar_code read_aliases(struct loader *l, const struct ar_tree *t)
         n++;
     }
     if (t->kind != AR_TREE_MAP) {
-        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("aliases")), "a map of names to models");
+        return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("aliases")),
+                       "a map of names to models");
     }
     l->c->aliases = ar_arena_zalloc(&l->c->arena, (n + 1) * sizeof *l->c->aliases);
     for (const struct ar_tree *m = t->first; m && l->c->aliases; m = m->next) {
@@ -394,7 +431,8 @@ static enum ar_code read_member(struct loader *l, const struct ar_tree *t, struc
         }
         enum ar_code code = is_group ? AR_OK : unknown_key(l, t, path, true);
         for (const struct ar_tree *m = t->first; m && code == AR_OK; m = m->next) {
-            code = read_member(l, m, ar_arena_fmt(&l->c->arena, "%.*s.%.*s", AR_FMT(path), AR_FMT(m->key)));
+            code = read_member(
+                l, m, ar_arena_fmt(&l->c->arena, "%.*s.%.*s", AR_FMT(path), AR_FMT(m->key)));
         }
         return code;
     }
@@ -426,7 +464,8 @@ static enum ar_code read_file(struct loader *l, struct ar_buf *text)
 {
     FILE *f = fopen(l->c->path.p, "re");
     if (!f) {
-        return ar_fail(l->err, AR_INVALID_REQUEST, "cannot read %s: %s", l->c->path.p, strerror(errno));
+        return ar_fail(l->err, AR_INVALID_REQUEST, "cannot read %s: %s", l->c->path.p,
+                       strerror(errno));
     }
     char piece[4096];
     size_t n;
@@ -436,7 +475,8 @@ static enum ar_code read_file(struct loader *l, struct ar_buf *text)
     bool failed = ferror(f) != 0;
     (void)fclose(f);
     if (failed || ar_buf_finish(text) != AR_OK) {
-        return ar_fail(l->err, AR_INVALID_REQUEST, "cannot read %s: %s", l->c->path.p, failed ? "read error" : "over 4 MiB");
+        return ar_fail(l->err, AR_INVALID_REQUEST, "cannot read %s: %s", l->c->path.p,
+                       failed ? "read error" : "over 4 MiB");
     }
     return AR_OK;
 }
@@ -511,7 +551,8 @@ static enum ar_code read_env_row(struct loader *l, unsigned i, struct ar_str val
     bool is_root = ENVS[i].kind == ENV_ROOT;
     void *base = l->c;
     struct ar_str *sources = l->c->source;
-    if (!is_root && ENVS[i].kind != ENV_LISTEN_PORT && ENVS[i].kind != ENV_LISTEN_HOST && ENVS[i].kind != ENV_IGNORED) {
+    if (!is_root && ENVS[i].kind != ENV_LISTEN_PORT && ENVS[i].kind != ENV_LISTEN_HOST &&
+        ENVS[i].kind != ENV_IGNORED) {
         if (l->c->has_upstreams) {
             notice(l, ENVS[i].name, "has no effect: the file has upstreams");
             return AR_OK;
@@ -543,7 +584,9 @@ static enum ar_code read_env_row(struct loader *l, unsigned i, struct ar_str val
         break;
     }
     notice(l, ENVS[i].name, ENVS[i].doc);
-    return code == AR_OK ? AR_OK : ar_fail(l->err, code, "environment variable %s %s", ENVS[i].name, why.note);
+    return code == AR_OK
+               ? AR_OK
+               : ar_fail(l->err, code, "environment variable %s %s", ENVS[i].name, why.note);
 }
 
 static enum ar_code read_env(struct loader *l)
@@ -551,7 +594,9 @@ static enum ar_code read_env(struct loader *l)
     enum ar_code code = AR_OK;
     for (unsigned i = 0; i < COUNT(ENVS); i++) {
         const char *value = ENVS[i].kind == ENV_LISTEN_HOST ? l->getenv_fn(ENVS[i].name) : NULL;
-        l->env_host = value && *value && l->env_host.n == 0 ? ar_arena_copy(&l->c->arena, ar_str_of(value)) : l->env_host;
+        l->env_host = value && *value && l->env_host.n == 0
+                          ? ar_arena_copy(&l->c->arena, ar_str_of(value))
+                          : l->env_host;
     }
     for (unsigned i = 0; i < COUNT(ENVS) && code == AR_OK; i++) {
         const char *value = l->getenv_fn(ENVS[i].name);
@@ -610,7 +655,8 @@ static enum ar_code check_words(struct loader *l)
             ok |= ar_str_is(word, checks[i].value);
         }
         if (!ok) {
-            return ar_fail(l->err, AR_INVALID_REQUEST, "%s must be one of %s", checks[i].path, checks[i].words);
+            return ar_fail(l->err, AR_INVALID_REQUEST, "%s must be one of %s", checks[i].path,
+                           checks[i].words);
         }
     }
     for (struct ar_conf_upstream *u = l->c->upstreams; u; u = u->next) {
@@ -620,21 +666,26 @@ static enum ar_code check_words(struct loader *l)
             ok |= ar_str_is(word, u->balance);
         }
         if (!ok) {
-            return at_line(l, u->line, "balance of upstream %.*s must be one of %s", AR_FMT(u->name), BALANCES);
+            return at_line(l, u->line, "balance of upstream %.*s must be one of %s",
+                           AR_FMT(u->name), BALANCES);
         }
     }
     if ((l->c->tls_cert.n > 0) != (l->c->tls_key.n > 0)) {
         return ar_fail(l->err, AR_INVALID_REQUEST, "tls needs both cert and key");
     }
-    return l->c->max_attempts > 0 ? AR_OK : ar_fail(l->err, AR_INVALID_REQUEST, "max_attempts must be at least 1");
+    return l->c->max_attempts > 0
+               ? AR_OK
+               : ar_fail(l->err, AR_INVALID_REQUEST, "max_attempts must be at least 1");
 }
 
-enum ar_code ar_config_load(const struct ar_conf_ask *ask, struct ar_config **ret, struct ar_err *err)
+enum ar_code ar_config_load(const struct ar_conf_ask *ask, struct ar_config **ret,
+                            struct ar_err *err)
 {
     struct ar_config *c = calloc(1, sizeof *c);
     AR_ASSERT(c != NULL);
     ar_arena_init(&c->arena, 64U << 20);
-    struct loader l = {.c = c, .err = err, .getenv_fn = ask->getenv_fn ? ask->getenv_fn : plain_getenv};
+    struct loader l = {
+        .c = c, .err = err, .getenv_fn = ask->getenv_fn ? ask->getenv_fn : plain_getenv};
     set_defaults(c, true, c, c->source);
     const char *path = ar_config_find(ask);
     enum ar_code code = AR_OK;
@@ -644,7 +695,8 @@ enum ar_code ar_config_load(const struct ar_conf_ask *ask, struct ar_config **re
     }
     code = code == AR_OK ? read_env(&l) : code;
     if (code == AR_OK && ask->listen) {
-        code = ar_value_set((struct ar_option_slot){"LIST", &c->listen}, ar_arena_copy(&c->arena, ar_str_of(ask->listen)), &c->arena, err);
+        code = ar_value_set((struct ar_option_slot){"LIST", &c->listen},
+                            ar_arena_copy(&c->arena, ar_str_of(ask->listen)), &c->arena, err);
         c->source[AR_OPT_ROOT_listen] = AR_LIT("flag --listen");
     }
     if (ask->allow_open) {

@@ -1,6 +1,7 @@
 /*
- * Shows a configuration as YAML or JSON with the source of each value. Secrets are *** whatever the format: keys, proxies with
- * passwords, and values of upstream headers, which often are secrets too. Owns nothing.
+ * Shows a configuration as YAML or JSON with the source of each value. Secrets are *** whatever the
+ * format: keys, proxies with passwords, and values of upstream headers, which often are secrets
+ * too. Owns nothing.
  */
 #include "conf/config.h"
 
@@ -47,11 +48,12 @@ static void put(struct shower *s, const char *path, struct ar_str value, struct 
     ar_jw_close(&s->json, '}');
 }
 
-static void put_options(struct shower *s, const char *scope, void *base, const struct ar_str *sources)
+static void put_options(struct shower *s, const char *scope, void *base,
+                        const struct ar_str *sources)
 {
     static const size_t ROOT[] = {
-#define AR_FIELD_ROOT(field) offsetof(struct ar_config, field),
-#define AR_FIELD_UPSTREAM(field) offsetof(struct ar_conf_upstream, field),
+#define AR_FIELD_ROOT(field)                         offsetof(struct ar_config, field),
+#define AR_FIELD_UPSTREAM(field)                     offsetof(struct ar_conf_upstream, field),
 #define X(scope, path, field, type, def, flags, doc) AR_FIELD_##scope(field)
 #include "conf/options.def"
 #undef X
@@ -84,12 +86,13 @@ static void put_upstream(struct shower *s, struct ar_conf_upstream *u)
     struct ar_str models = AR_LIT("");
     for (unsigned i = 0; i < u->model_count; i++) {
         const struct ar_conf_model *m = &u->models[i];
-        models = ar_arena_fmt(s->arena, "%.*s%s%.*s%s%.*s", AR_FMT(models), i > 0 ? "," : "", AR_FMT(m->from), m->to.p ? "->" : "",
-                              AR_FMT(m->to));
+        models = ar_arena_fmt(s->arena, "%.*s%s%.*s%s%.*s", AR_FMT(models), i > 0 ? "," : "",
+                              AR_FMT(m->from), m->to.p ? "->" : "", AR_FMT(m->to));
     }
     put(s, "models", models, ar_str_of(u->has_models ? u->origin : "provider"));
     for (unsigned i = 0; i < u->header_count; i++) {
-        put(s, ar_arena_fmt(s->arena, "headers.%.*s", AR_FMT(u->headers[i].name)).p, AR_LIT("***"), ar_str_of(u->origin));
+        put(s, ar_arena_fmt(s->arena, "headers.%.*s", AR_FMT(u->headers[i].name)).p, AR_LIT("***"),
+            ar_str_of(u->origin));
     }
     s->indent = "";
     if (s->as_json) {
@@ -109,7 +112,8 @@ void ar_config_show(const struct ar_config *c, bool sources, bool json, struct a
     put(&s, "file", c->path.n > 0 ? c->path : AR_LIT("none"), AR_LIT("search"));
     put_options(&s, "ROOT", &copy, c->source);
     for (unsigned i = 0; i < c->alias_count; i++) {
-        put(&s, ar_arena_fmt(&scratch, "aliases.%.*s", AR_FMT(c->aliases[i].from)).p, c->aliases[i].to, c->path);
+        put(&s, ar_arena_fmt(&scratch, "aliases.%.*s", AR_FMT(c->aliases[i].from)).p,
+            c->aliases[i].to, c->path);
     }
     if (json) {
         ar_jw_key(&s.json, "upstreams");

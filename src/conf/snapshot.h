@@ -1,6 +1,7 @@
-/* What all workers read, in one immutable piece: built off their threads, published through each worker's mailbox, given back
- * when a worker switched and its last flow on it ended. Each part is built and freed by the folder that knows it; app/ puts them
- * together. No thread loads a shared pointer to it. */
+/* What all workers read, in one immutable piece: built off their threads, published through each
+ * worker's mailbox, given back when a worker switched and its last flow on it ended. Each part is
+ * built and freed by the folder that knows it; app/ puts them together. No thread loads a shared
+ * pointer to it. */
 #ifndef AR_CONF_SNAPSHOT_H
 #define AR_CONF_SNAPSHOT_H
 

@@ -1,4 +1,5 @@
-/* A configuration file as a tree with places, before anybody says what it means. Arena. Any thread. */
+/* A configuration file as a tree with places, before anybody says what it means. Arena. Any thread.
+ */
 #ifndef AR_CONF_TREE_H
 #define AR_CONF_TREE_H
 
@@ -15,10 +16,11 @@ struct ar_tree {
     unsigned line; /* 1-based */
 };
 
-/* YAML (JSON is a subset), one document. ${VAR} and ${VAR:default} in scalars are replaced from getenv_fn. Errors name the line:
- * AR_INVALID_REQUEST. An empty document is a map without members. */
-enum ar_code ar_tree_parse(struct ar_str text, const char *(*getenv_fn)(const char *), struct ar_arena *a, struct ar_tree **ret,
-                           struct ar_err *err) AR_MUST;
+/* YAML (JSON is a subset), one document. ${VAR} and ${VAR:default} in scalars are replaced from
+ * getenv_fn. Errors name the line: AR_INVALID_REQUEST. An empty document is a map without members.
+ */
+enum ar_code ar_tree_parse(struct ar_str text, const char *(*getenv_fn)(const char *),
+                           struct ar_arena *a, struct ar_tree **ret, struct ar_err *err) AR_MUST;
 /* Member of a map, or NULL. */
 struct ar_tree *ar_tree_get(const struct ar_tree *map, struct ar_str key);
 

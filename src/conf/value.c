@@ -1,6 +1,6 @@
 /*
- * The types of options: what a user may write for each and how it is shown. One table of units a type. Never knows which option
- * it reads.
+ * The types of options: what a user may write for each and how it is shown. One table of units a
+ * type. Never knows which option it reads.
  */
 #include "conf/value.h"
 
@@ -9,16 +9,21 @@ struct unit {
     int64_t factor;
 };
 
-static const struct unit TIMES[] = {
-    {AR_LIT_INIT("ms"), 1}, {AR_LIT_INIT("s"), 1000}, {AR_LIT_INIT("m"), 60000}, {AR_LIT_INIT("h"), 3600000}, {AR_LIT_INIT("d"), 86400000}};
-static const struct unit SIZES[] = {
-    {AR_LIT_INIT("KiB"), 1 << 10}, {AR_LIT_INIT("MiB"), 1 << 20}, {AR_LIT_INIT("GiB"), 1 << 30}, {AR_LIT_INIT("kB"), 1000},
-    {AR_LIT_INIT("MB"), 1000000},  {AR_LIT_INIT("GB"), 1000000000}, {AR_LIT_INIT("B"), 1}};
+static const struct unit TIMES[] = {{AR_LIT_INIT("ms"), 1},
+                                    {AR_LIT_INIT("s"), 1000},
+                                    {AR_LIT_INIT("m"), 60000},
+                                    {AR_LIT_INIT("h"), 3600000},
+                                    {AR_LIT_INIT("d"), 86400000}};
+static const struct unit SIZES[] = {{AR_LIT_INIT("KiB"), 1 << 10}, {AR_LIT_INIT("MiB"), 1 << 20},
+                                    {AR_LIT_INIT("GiB"), 1 << 30}, {AR_LIT_INIT("kB"), 1000},
+                                    {AR_LIT_INIT("MB"), 1000000},  {AR_LIT_INIT("GB"), 1000000000},
+                                    {AR_LIT_INIT("B"), 1}};
 
 enum ar_code ar_value_bool(struct ar_str text, int64_t *ret)
 {
-    static const struct ar_str WORDS[] = {AR_LIT_INIT("false"), AR_LIT_INIT("true"), AR_LIT_INIT("off"), AR_LIT_INIT("on"),
-                                          AR_LIT_INIT("no"),    AR_LIT_INIT("yes"),  AR_LIT_INIT("0"),   AR_LIT_INIT("1")};
+    static const struct ar_str WORDS[] = {
+        AR_LIT_INIT("false"), AR_LIT_INIT("true"), AR_LIT_INIT("off"), AR_LIT_INIT("on"),
+        AR_LIT_INIT("no"),    AR_LIT_INIT("yes"),  AR_LIT_INIT("0"),   AR_LIT_INIT("1")};
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
         if (ar_str_is_nocase(text, WORDS[i])) {
             *ret = (int64_t)(i % 2);
@@ -29,7 +34,8 @@ enum ar_code ar_value_bool(struct ar_str text, int64_t *ret)
 }
 
 /* A number with a unit of the table; bare: the factor without one, 0 forbids that. */
-static enum ar_code scaled(struct ar_str text, const struct unit *units, size_t n, int64_t bare, int64_t *ret)
+static enum ar_code scaled(struct ar_str text, const struct unit *units, size_t n, int64_t bare,
+                           int64_t *ret)
 {
     size_t digits = 0;
     while (digits < text.n && text.p[digits] >= '0' && text.p[digits] <= '9') {
@@ -44,7 +50,8 @@ static enum ar_code scaled(struct ar_str text, const struct unit *units, size_t 
         }
     }
     int64_t v;
-    if (factor == 0 || ar_str_to_i64(ar_str_head(text, digits), 0, INT64_MAX, &v) != AR_OK || __builtin_mul_overflow(v, factor, ret)) {
+    if (factor == 0 || ar_str_to_i64(ar_str_head(text, digits), 0, INT64_MAX, &v) != AR_OK ||
+        __builtin_mul_overflow(v, factor, ret)) {
         return AR_INVALID_REQUEST;
     }
     return AR_OK;
@@ -78,7 +85,8 @@ static enum ar_code set_list(struct ar_strs *list, struct ar_str text, struct ar
     return v ? AR_OK : AR_TOO_LARGE;
 }
 
-enum ar_code ar_value_set(struct ar_option_slot slot, struct ar_str text, struct ar_arena *a, struct ar_err *err)
+enum ar_code ar_value_set(struct ar_option_slot slot, struct ar_str text, struct ar_arena *a,
+                          struct ar_err *err)
 {
     struct ar_str type = ar_str_of(slot.type);
     const char *want = NULL;
@@ -95,13 +103,15 @@ enum ar_code ar_value_set(struct ar_option_slot slot, struct ar_str text, struct
         want = "a time like 500ms, 10s or 2m";
     } else if (ar_str_is_lit(type, "BYTES") && ar_value_bytes(text, slot.field) != AR_OK) {
         want = "a size like 64KiB or 10MB";
-    } else if (ar_str_is_lit(type, "INT") && ar_str_to_i64(text, 0, INT64_MAX, slot.field) != AR_OK) {
+    } else if (ar_str_is_lit(type, "INT") &&
+               ar_str_to_i64(text, 0, INT64_MAX, slot.field) != AR_OK) {
         want = "a whole number";
     }
     return want ? ar_fail(err, AR_INVALID_REQUEST, "must be %s", want) : AR_OK;
 }
 
-static struct ar_str text_scaled(int64_t v, const struct unit *units, size_t from, size_t to, struct ar_arena *a)
+static struct ar_str text_scaled(int64_t v, const struct unit *units, size_t from, size_t to,
+                                 struct ar_arena *a)
 {
     size_t best = from;
     for (size_t i = from; i < to; i++) {
@@ -109,7 +119,8 @@ static struct ar_str text_scaled(int64_t v, const struct unit *units, size_t fro
             best = i;
         }
     }
-    return ar_arena_fmt(a, "%lld%.*s", (long long)(v / units[best].factor), AR_FMT(units[best].name));
+    return ar_arena_fmt(a, "%lld%.*s", (long long)(v / units[best].factor),
+                        AR_FMT(units[best].name));
 }
 
 struct ar_str ar_value_text(struct ar_option_slot slot, struct ar_arena *a)
@@ -135,10 +146,12 @@ struct ar_str ar_value_text(struct ar_option_slot slot, struct ar_arena *a)
         return v ? AR_LIT("true") : AR_LIT("false");
     }
     if (ar_str_is_lit(type, "MS")) {
-        return v > 0 && v % 1000 == 0 ? ar_arena_fmt(a, "%llds", (long long)(v / 1000)) : text_scaled(v, TIMES, 0, 1, a);
+        return v > 0 && v % 1000 == 0 ? ar_arena_fmt(a, "%llds", (long long)(v / 1000))
+                                      : text_scaled(v, TIMES, 0, 1, a);
     }
     if (ar_str_is_lit(type, "BYTES")) {
-        return v % 1024 == 0 && v > 0 ? text_scaled(v, SIZES, 0, 3, a) : ar_arena_fmt(a, "%lldB", (long long)v);
+        return v % 1024 == 0 && v > 0 ? text_scaled(v, SIZES, 0, 3, a)
+                                      : ar_arena_fmt(a, "%lldB", (long long)v);
     }
     return ar_arena_fmt(a, "%lld", (long long)v);
 }

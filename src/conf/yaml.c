@@ -1,7 +1,8 @@
 /*
- * YAML text into a tree, by libyaml's event parser. Aliases are refused (a file of configuration needs none, and they can grow
- * without bound). Variables are replaced in parsed scalars, never in the text, so a value cannot change the structure. Owns
- * nothing but the parser while it runs; never reads a file.
+ * YAML text into a tree, by libyaml's event parser. Aliases are refused (a file of configuration
+ * needs none, and they can grow without bound). Variables are replaced in parsed scalars, never in
+ * the text, so a value cannot change the structure. Owns nothing but the parser while it runs;
+ * never reads a file.
  */
 #include "conf/tree.h"
 
@@ -30,12 +31,14 @@ static enum ar_code next_event(struct reader *r, yaml_event_t *ret)
         return AR_OK;
     }
     const char *hint = r->parser.problem ? r->parser.problem : "cannot be read";
-    return ar_fail(r->err, AR_INVALID_REQUEST, "line %zu: %s (a list item like [${X}] needs quotes: [\"${X}\"])",
+    return ar_fail(r->err, AR_INVALID_REQUEST,
+                   "line %zu: %s (a list item like [${X}] needs quotes: [\"${X}\"])",
                    r->parser.problem_mark.line + 1, hint);
 }
 
 /* The value of ${name} or ${name:default}; text is what stands between the braces. */
-static enum ar_code put_variable(struct reader *r, struct ar_str text, size_t line, struct ar_buf *out)
+static enum ar_code put_variable(struct reader *r, struct ar_str text, size_t line,
+                                 struct ar_buf *out)
 {
     size_t colon = ar_str_find_char(text, ':');
     struct ar_str name = ar_arena_copy(r->arena, ar_str_head(text, colon));
@@ -45,7 +48,9 @@ static enum ar_code put_variable(struct reader *r, struct ar_str text, size_t li
     } else if (colon < text.n) {
         ar_buf_str(out, ar_str_from(text, colon + 1));
     } else {
-        return ar_fail(r->err, AR_INVALID_REQUEST, "line %zu: the environment variable %.*s is not set (write ${%.*s:default} to allow that)",
+        return ar_fail(r->err, AR_INVALID_REQUEST,
+                       "line %zu: the environment variable %.*s is not set (write ${%.*s:default} "
+                       "to allow that)",
                        line + 1, AR_FMT(name), AR_FMT(name));
     }
     return AR_OK;
@@ -108,12 +113,15 @@ static enum ar_code read_children(struct reader *r, struct ar_tree *ret, bool is
         child->line = (unsigned)ev.start_mark.line + 1;
         if (is_map) {
             bool ok = ev.type == YAML_SCALAR_EVENT;
-            struct ar_str key = ok ? ar_str_n((const char *)ev.data.scalar.value, ev.data.scalar.length) : AR_LIT("");
+            struct ar_str key =
+                ok ? ar_str_n((const char *)ev.data.scalar.value, ev.data.scalar.length)
+                   : AR_LIT("");
             child->key = ar_arena_copy(r->arena, key);
             yaml_event_delete(&ev);
             code = ok ? AR_OK : bad(r, child->line - 1, "a key must be plain text");
             if (code == AR_OK && ar_tree_get(ret, child->key)) {
-                code = ar_fail(r->err, AR_INVALID_REQUEST, "line %u: the key %.*s stands twice", child->line, AR_FMT(child->key));
+                code = ar_fail(r->err, AR_INVALID_REQUEST, "line %u: the key %.*s stands twice",
+                               child->line, AR_FMT(child->key));
             }
             code = code == AR_OK ? next_event(r, &ev) : code;
             if (code != AR_OK) {
@@ -174,8 +182,8 @@ static enum ar_code read_document(struct reader *r, struct ar_tree *root)
     }
 }
 
-enum ar_code ar_tree_parse(struct ar_str text, const char *(*getenv_fn)(const char *), struct ar_arena *a, struct ar_tree **ret,
-                           struct ar_err *err)
+enum ar_code ar_tree_parse(struct ar_str text, const char *(*getenv_fn)(const char *),
+                           struct ar_arena *a, struct ar_tree **ret, struct ar_err *err)
 {
     struct reader r = {.getenv_fn = getenv_fn, .arena = a, .err = err};
     struct ar_tree *root = ar_arena_new(a, struct ar_tree);
@@ -189,7 +197,8 @@ enum ar_code ar_tree_parse(struct ar_str text, const char *(*getenv_fn)(const ch
         root->kind = AR_TREE_MAP;
     }
     if (code == AR_OK && root->kind != AR_TREE_MAP) {
-        return ar_fail(err, AR_INVALID_REQUEST, "line 1: the configuration must be a map of options");
+        return ar_fail(err, AR_INVALID_REQUEST,
+                       "line 1: the configuration must be a map of options");
     }
     *ret = root;
     return code;

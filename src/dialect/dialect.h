@@ -52,9 +52,9 @@ struct ar_outline {
     int64_t max_out_tokens;           /* -1 unset */
     struct ar_str user_id, cache_key; /* dec; affinity */
     bool has_thread;                  /* Anthropic: thread{...} */
-    const char *sampling;             /* Anthropic: a sampling field that is set, static; NULL: none */
-    bool has_envelope; /* may hold another vendor's thinking in our envelope: decode, even on the
-                          native path */
+    const char *sampling; /* Anthropic: a sampling field that is set, static; NULL: none */
+    bool has_envelope;    /* may hold another vendor's thinking in our envelope: decode, even on the
+                             native path */
     size_t body_bytes,
         brace_at;  /* brace_at: just after the root's '{', where members can be put in */
     bool is_empty; /* {} */

@@ -1,6 +1,7 @@
 /*
- * The driver: flows are made, stepped, made to wait, and kept for the next request. A flow has one waker; whoever wakes it puts it
- * on the loop's run queue, so no step ever runs inside somebody else's call. It owns nothing that a step did not give it.
+ * The driver: flows are made, stepped, made to wait, and kept for the next request. A flow has one
+ * waker; whoever wakes it puts it on the loop's run queue, so no step ever runs inside somebody
+ * else's call. It owns nothing that a step did not give it.
  */
 #include "flow/flow.h"
 
@@ -11,7 +12,8 @@
 
 enum { SPARES_MAX = 256, SPARE_BODY_BYTES = 65536, TURN_STEPS = 64 };
 
-#define X(name, doc, waits) const struct ar_step ar_step_##name = {#name, doc, waits, ar_run_##name};
+#define X(name, doc, waits)                                                                        \
+    const struct ar_step ar_step_##name = {#name, doc, waits, ar_run_##name};
 AR_STEPS(X)
 #undef X
 const struct ar_step *const ar_steps[] = {
@@ -23,7 +25,8 @@ const struct ar_step *const ar_steps[] = {
 enum ar_next ar_flow_fail(struct ar_flow *f, enum ar_code code, const char *note)
 {
     f->fault = (struct ar_fault){.code = code, .blame = AR_OF_CALLER, .retry_after_ms = -1};
-    f->fault.message = note && note[0] ? ar_arena_copy(&f->arena, ar_str_of(note)) : (struct ar_str){NULL, 0};
+    f->fault.message =
+        note && note[0] ? ar_arena_copy(&f->arena, ar_str_of(note)) : (struct ar_str){NULL, 0};
     return ar_flow_to(f, &ar_step_refuse);
 }
 

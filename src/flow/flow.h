@@ -1,5 +1,6 @@
-/* A request's story. Each step does one thing and returns MORE (f->step was set), WAIT (f->waits and f->wait_until_ms were set) or
- * DONE (only finish says it, so settle and record are on every way out). Only the driver calls steps. Worker's thread. */
+/* A request's story. Each step does one thing and returns MORE (f->step was set), WAIT (f->waits
+ * and f->wait_until_ms were set) or DONE (only finish says it, so settle and record are on every
+ * way out). Only the driver calls steps. Worker's thread. */
 #ifndef AR_FLOW_FLOW_H
 #define AR_FLOW_FLOW_H
 
@@ -15,31 +16,33 @@ struct ar_step {
     unsigned may_wait;
     ar_step_fn *run;
 };
-#define AR_STEPS(X)                                                                                                                \
-    X(identify, "path -> dialect and operation, or a local endpoint", 0)                                                           \
-    X(authenticate, "secret -> who; open gateways guard against web pages", 0)                                                     \
-    X(read_body, "client -> memory, capped", AR_W_CLIENT)                                                                          \
-    X(outline, "model, stream, wishes in one scan", 0)                                                                             \
-    X(plan, "rank candidates", 0)                                                                                                  \
-    X(pick, "next candidate, or the verdict", 0)                                                                                   \
-    X(decode, "body -> IR; once, when a candidate is not native", 0)                                                               \
-    X(launch, "start the attempt", 0)                                                                                              \
-    X(race, "pull the attempt until it commits; keep-alives, deadlines", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                     \
-    X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                 \
-    X(local, "an endpoint of our own", AR_W_CLIENT | AR_W_CLOCK)                                                                   \
-    X(refuse, "fault -> HTTP error, or error event once opened", 0)                                                                \
-    X(settle, "close the attempt, report, count", 0)                                                                               \
-    X(record, "the facts are kept before the last byte leaves", 0)                                                                 \
+#define AR_STEPS(X)                                                                                \
+    X(identify, "path -> dialect and operation, or a local endpoint", 0)                           \
+    X(authenticate, "secret -> who; open gateways guard against web pages", 0)                     \
+    X(read_body, "client -> memory, capped", AR_W_CLIENT)                                          \
+    X(outline, "model, stream, wishes in one scan", 0)                                             \
+    X(plan, "rank candidates", 0)                                                                  \
+    X(pick, "next candidate, or the verdict", 0)                                                   \
+    X(decode, "body -> IR; once, when a candidate is not native", 0)                               \
+    X(launch, "start the attempt", 0)                                                              \
+    X(race, "pull the attempt until it commits; keep-alives, deadlines",                           \
+      AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                                        \
+    X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK) \
+    X(local, "an endpoint of our own", AR_W_CLIENT | AR_W_CLOCK)                                   \
+    X(refuse, "fault -> HTTP error, or error event once opened", 0)                                \
+    X(settle, "close the attempt, report, count", 0)                                               \
+    X(record, "the facts are kept before the last byte leaves", 0)                                 \
     X(finish, "last bytes, end the connection's turn, drop the snapshot", AR_W_CLIENT | AR_W_CLOCK)
-#define X(name, doc, waits)                                                                                                        \
-    ar_step_fn ar_run_##name;                                                                                                      \
+#define X(name, doc, waits)                                                                        \
+    ar_step_fn ar_run_##name;                                                                      \
     extern const struct ar_step ar_step_##name;
 AR_STEPS(X)
 #undef X
 extern const struct ar_step *const ar_steps[]; /* all; NULL ends */
 
-/* An answer on its way: raw bytes as they are; else through writer (stream) or fold (whole), into out, which nobody has seen until
- * the flow hands it to the client: an attempt that fails before the commit is thrown away with its sink. */
+/* An answer on its way: raw bytes as they are; else through writer (stream) or fold (whole), into
+ * out, which nobody has seen until the flow hands it to the client: an attempt that fails before
+ * the commit is thrown away with its sink. */
 struct ar_sink {
     struct ar_buf out;
     struct ar_framer framer;
@@ -62,8 +65,8 @@ struct ar_seat {
     struct ar_call_spec spec;
 };
 
-/* HELD: no byte is out. OPENED: status and keep-alives are out, no content: errors must be events, fail-over is free. COMMITTED:
- * content is out: no fail-over. Only rises. */
+/* HELD: no byte is out. OPENED: status and keep-alives are out, no content: errors must be events,
+ * fail-over is free. COMMITTED: content is out: no fail-over. Only rises. */
 enum ar_commit { AR_HELD, AR_OPENED, AR_COMMITTED };
 
 enum { AR_RELAY_HEADERS_MAX = 48 };
@@ -87,8 +90,9 @@ struct ar_flow {
     const struct ar_dialect *dialect; /* of errors, at least */
     enum ar_op op;
     enum ar_commit commit;
-    struct ar_str secret;  /* the caller's, as sent; n 0: none */
-    struct ar_str pin, origin; /* pin: X-AnyRouter-Provider; origin: allowed by cors.origins, to be echoed */
+    struct ar_str secret; /* the caller's, as sent; n 0: none */
+    struct ar_str pin,
+        origin; /* pin: X-AnyRouter-Provider; origin: allowed by cors.origins, to be echoed */
     bool strict, wants_stream;
     struct ar_buf body;
     struct ar_outline outlined;
@@ -98,7 +102,8 @@ struct ar_flow {
     struct ar_fault left;  /* why the seat was left; pick hands it to the plan and clears it */
     struct ar_fault fault; /* why the request failed; code AR_OK: it did not */
     bool as_is;            /* the fault is the upstream's answer, status and text */
-    bool unsigned_history; /* a signature was refused: the attempts go without the thinking of the history */
+    bool unsigned_history; /* a signature was refused: the attempts go without the thinking of the
+                              history */
     bool cut;              /* the answer may not look complete */
     bool gone;
     bool settled;
@@ -107,7 +112,8 @@ struct ar_flow {
     struct ar_seat seat;
     struct ar_losses seal_losses; /* of pairing calls with results */
     struct ar_losses left_losses; /* of the attempt that was left last */
-    struct ar_header travel[AR_RELAY_HEADERS_MAX]; /* the client's headers that may go to an upstream */
+    struct ar_header
+        travel[AR_RELAY_HEADERS_MAX]; /* the client's headers that may go to an upstream */
     struct ar_record record;
     struct ar_flow *next_spare;
 };

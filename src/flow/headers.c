@@ -1,6 +1,7 @@
 /*
- * Headers: who the caller says he is, which of his headers may travel to an upstream, which go on our answer, and what an open
- * gateway refuses so that no web page can spend the operator's money. Lists are tables. Owns nothing.
+ * Headers: who the caller says he is, which of his headers may travel to an upstream, which go on
+ * our answer, and what an open gateway refuses so that no web page can spend the operator's money.
+ * Lists are tables. Owns nothing.
  */
 #include "flow/flow.h"
 
@@ -10,21 +11,37 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-/* Never forwarded, whatever the path: credentials, framing, our own, and what tells about the caller's network. */
+/* Never forwarded, whatever the path: credentials, framing, our own, and what tells about the
+ * caller's network. */
 static const struct ar_str KEPT_HERE[] = {
-    AR_LIT_INIT("authorization"),   AR_LIT_INIT("x-api-key"),       AR_LIT_INIT("x-goog-api-key"),  AR_LIT_INIT("api-key"),
-    AR_LIT_INIT("host"),            AR_LIT_INIT("content-length"),  AR_LIT_INIT("content-encoding"), AR_LIT_INIT("accept-encoding"),
-    AR_LIT_INIT("expect"),          AR_LIT_INIT("cookie"),          AR_LIT_INIT("origin"),          AR_LIT_INIT("referer"),
-    AR_LIT_INIT("forwarded"),       AR_LIT_INIT("x-forwarded-for"), AR_LIT_INIT("x-forwarded-proto"), AR_LIT_INIT("x-forwarded-host"),
-    AR_LIT_INIT("x-real-ip"),       AR_LIT_INIT("via"),
+    AR_LIT_INIT("authorization"),
+    AR_LIT_INIT("x-api-key"),
+    AR_LIT_INIT("x-goog-api-key"),
+    AR_LIT_INIT("api-key"),
+    AR_LIT_INIT("host"),
+    AR_LIT_INIT("content-length"),
+    AR_LIT_INIT("content-encoding"),
+    AR_LIT_INIT("accept-encoding"),
+    AR_LIT_INIT("expect"),
+    AR_LIT_INIT("cookie"),
+    AR_LIT_INIT("origin"),
+    AR_LIT_INIT("referer"),
+    AR_LIT_INIT("forwarded"),
+    AR_LIT_INIT("x-forwarded-for"),
+    AR_LIT_INIT("x-forwarded-proto"),
+    AR_LIT_INIT("x-forwarded-host"),
+    AR_LIT_INIT("x-real-ip"),
+    AR_LIT_INIT("via"),
 };
-static const struct ar_str KEPT_PREFIXES[] = {AR_LIT_INIT("x-anyrouter-"), AR_LIT_INIT("sec-"), AR_LIT_INIT("proxy-"),
-                                              AR_LIT_INIT("access-control-"), AR_LIT_INIT("cf-")};
+static const struct ar_str KEPT_PREFIXES[] = {AR_LIT_INIT("x-anyrouter-"), AR_LIT_INIT("sec-"),
+                                              AR_LIT_INIT("proxy-"), AR_LIT_INIT("access-control-"),
+                                              AR_LIT_INIT("cf-")};
 
 /* Of a native answer: what clients of that vendor read. */
 static const struct ar_str RELAYED[] = {
-    AR_LIT_INIT("request-id"),     AR_LIT_INIT("x-request-id"),  AR_LIT_INIT("openai-processing-ms"), AR_LIT_INIT("openai-version"),
-    AR_LIT_INIT("openai-model"),   AR_LIT_INIT("content-disposition"), AR_LIT_INIT("x-should-retry"), AR_LIT_INIT("location"),
+    AR_LIT_INIT("request-id"),     AR_LIT_INIT("x-request-id"), AR_LIT_INIT("openai-processing-ms"),
+    AR_LIT_INIT("openai-version"), AR_LIT_INIT("openai-model"), AR_LIT_INIT("content-disposition"),
+    AR_LIT_INIT("x-should-retry"), AR_LIT_INIT("location"),
 };
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -54,9 +71,11 @@ void ar_flow_travel(struct ar_flow *f, bool native)
     unsigned n = 0;
     struct ar_str connection = ar_header_lit(f->head->headers, f->head->header_count, "connection");
     bool betas = (u->provider->quirks & AR_QUIRK(BETA_HEADERS)) != 0;
-    for (unsigned i = 0; native && i < f->head->header_count && n < AR_RELAY_HEADERS_MAX - 16; i++) {
+    for (unsigned i = 0; native && i < f->head->header_count && n < AR_RELAY_HEADERS_MAX - 16;
+         i++) {
         struct ar_header h = f->head->headers[i];
-        bool ok = may_travel(h.name, connection) && (betas || !ar_str_is_nocase(h.name, AR_LIT("anthropic-beta")));
+        bool ok = may_travel(h.name, connection) &&
+                  (betas || !ar_str_is_nocase(h.name, AR_LIT("anthropic-beta")));
         for (unsigned k = 0; ok && k < u->conf->header_count; k++) {
             ok = !ar_str_is_nocase(h.name, u->conf->headers[k].name);
         }
@@ -71,7 +90,8 @@ void ar_flow_travel(struct ar_flow *f, bool native)
         f->travel[n++] = (struct ar_header){AR_LIT("user-agent"), AR_LIT("anyrouter")};
     }
     bool anthropic = native && f->dialect == &ar_dialect_anthropic;
-    if (anthropic && !ar_header_lit(f->travel, n, "anthropic-version").p && n < AR_RELAY_HEADERS_MAX) {
+    if (anthropic && !ar_header_lit(f->travel, n, "anthropic-version").p &&
+        n < AR_RELAY_HEADERS_MAX) {
         f->travel[n++] = (struct ar_header){AR_LIT("anthropic-version"), AR_LIT("2023-06-01")};
     }
     f->travel_count = n;
@@ -79,12 +99,13 @@ void ar_flow_travel(struct ar_flow *f, bool native)
 
 struct ar_str ar_flow_secret(const struct ar_request_head *h, struct ar_arena *a)
 {
-    static const struct ar_str HEADERS[] = {AR_LIT_INIT("x-api-key"), AR_LIT_INIT("authorization"), AR_LIT_INIT("x-goog-api-key"),
-                                            AR_LIT_INIT("api-key")};
+    static const struct ar_str HEADERS[] = {AR_LIT_INIT("x-api-key"), AR_LIT_INIT("authorization"),
+                                            AR_LIT_INIT("x-goog-api-key"), AR_LIT_INIT("api-key")};
     for (size_t i = 0; i < COUNT(HEADERS); i++) {
         struct ar_str v = ar_header_get(h->headers, h->header_count, HEADERS[i]);
         if (i == 1 && v.p) {
-            v = ar_str_has_prefix_nocase(v, AR_LIT("bearer ")) ? ar_str_from(v, 7) : (struct ar_str){NULL, 0};
+            v = ar_str_has_prefix_nocase(v, AR_LIT("bearer ")) ? ar_str_from(v, 7)
+                                                               : (struct ar_str){NULL, 0};
         }
         v = ar_str_trim(v);
         if (v.n > 0) {
@@ -136,7 +157,8 @@ static void put_served(struct ar_flow *f, struct ar_header *v, unsigned *n)
     put(v, n, AR_LIT("x-anyrouter-model"), printable(c->model, 128));
     put(v, n, AR_LIT("x-anyrouter-attempts"), ar_arena_i64(&f->arena, c->attempt));
     if (f->seat.spec.losses.n > 0) {
-        put(v, n, AR_LIT("x-anyrouter-warnings"), printable(ar_str_n(f->seat.spec.losses.text, f->seat.spec.losses.n), 1024));
+        put(v, n, AR_LIT("x-anyrouter-warnings"),
+            printable(ar_str_n(f->seat.spec.losses.text, f->seat.spec.losses.n), 1024));
     }
 }
 
@@ -208,7 +230,8 @@ enum ar_code ar_flow_guard(struct ar_flow *f, struct ar_err *err)
     const struct ar_config *c = f->snapshot->config;
     struct ar_str origin = ar_header_lit(f->head->headers, f->head->header_count, "origin");
     struct ar_str host = host_of(ar_header_lit(f->head->headers, f->head->header_count, "host"));
-    bool allowed = origin.n > 0 && (is_in(&c->cors_origins, origin) || is_in(&c->cors_origins, AR_LIT("*")));
+    bool allowed =
+        origin.n > 0 && (is_in(&c->cors_origins, origin) || is_in(&c->cors_origins, AR_LIT("*")));
     bool has_keys = false;
     f->origin = allowed ? origin : (struct ar_str){NULL, 0};
     for (unsigned i = 0; i < f->snapshot->upstreams->n; i++) {
@@ -220,8 +243,10 @@ enum ar_code ar_flow_guard(struct ar_flow *f, struct ar_err *err)
     if (origin.n > 0 && !allowed && f->secret.n == 0) {
         return ar_fail(err, AR_ORIGIN_DENIED, "web pages of this origin are not in cors.origins");
     }
-    if (host.n > 0 && !is_address(host) && !ar_str_is_nocase(host, AR_LIT("localhost")) && !is_in(&c->host_names, host)) {
-        return ar_fail(err, AR_ORIGIN_DENIED, "the Host header is no address and not in host_names");
+    if (host.n > 0 && !is_address(host) && !ar_str_is_nocase(host, AR_LIT("localhost")) &&
+        !is_in(&c->host_names, host)) {
+        return ar_fail(err, AR_ORIGIN_DENIED,
+                       "the Host header is no address and not in host_names");
     }
     return AR_OK;
 }

@@ -1,6 +1,7 @@
 /*
- * Sinks: where an attempt's events become bytes for the client. Three ways: relayed bytes as they are, a stream through the client
- * dialect's writer, a whole answer through a fold. Everything lands in one private buffer, so that nothing has to be taken back.
+ * Sinks: where an attempt's events become bytes for the client. Three ways: relayed bytes as they
+ * are, a stream through the client dialect's writer, a whole answer through a fold. Everything
+ * lands in one private buffer, so that nothing has to be taken back.
  */
 #include "flow/flow.h"
 
@@ -8,7 +9,9 @@
 
 static struct ar_write_how write_how(struct ar_flow *f)
 {
-    struct ar_write_how how = {.request = f->request, .model = f->outlined.model, .include_usage = f->outlined.include_usage};
+    struct ar_write_how how = {.request = f->request,
+                               .model = f->outlined.model,
+                               .include_usage = f->outlined.include_usage};
     how.stamp.now_unix = f->seat.spec.stamp.now_unix;
     memcpy(how.stamp.seed, f->id, sizeof how.stamp.seed);
     return how;
@@ -51,8 +54,11 @@ void ar_flow_estimate(struct ar_flow *f)
     if (u->in_total < 0) {
         u->in_total = (int64_t)(f->outlined.body_bytes / 4 + 1);
     }
-    if (u->out_total < 0) { /* a relayed frame is mostly envelope: one token each is nearer than its bytes */
-        u->out_total = (int64_t)(f->seat.native ? facts.content_frames : facts.content_bytes / 4 + (facts.content_bytes > 0));
+    if (u->out_total <
+        0) { /* a relayed frame is mostly envelope: one token each is nearer than its bytes */
+        u->out_total =
+            (int64_t)(f->seat.native ? facts.content_frames
+                                     : facts.content_bytes / 4 + (facts.content_bytes > 0));
     }
     u->estimated = true;
 }

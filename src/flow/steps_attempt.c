@@ -1,7 +1,8 @@
 /*
- * Steps of an attempt: pick a candidate, decode the body if it speaks another dialect, launch the call, and race: pull events into
- * the sink until one commits. A failure before the commit throws the seat away and picks again; there is one way to do that
- * (leave). They never write to the client but for keep-alives.
+ * Steps of an attempt: pick a candidate, decode the body if it speaks another dialect, launch the
+ * call, and race: pull events into the sink until one commits. A failure before the commit throws
+ * the seat away and picks again; there is one way to do that (leave). They never write to the
+ * client but for keep-alives.
  */
 #include "flow/flow.h"
 
@@ -10,7 +11,12 @@
 
 #include <stdlib.h>
 
-enum { HOLD_WHOLE_BYTES = 1 << 20, HOLD_STREAM_BYTES = 64 << 10, HOLD_MS = 15000, WHOLE_MAX = 64 << 20 };
+enum {
+    HOLD_WHOLE_BYTES = 1 << 20,
+    HOLD_STREAM_BYTES = 64 << 10,
+    HOLD_MS = 15000,
+    WHOLE_MAX = 64 << 20
+};
 
 static bool is_generator(const struct ar_candidate *c)
 {
@@ -29,7 +35,8 @@ enum ar_next ar_run_pick(struct ar_flow *f)
     }
     f->seat.cand = c;
     bool force_whole = c->upstream->conf->force_non_stream && f->wants_stream;
-    f->seat.native = !is_generator(c) && c->dialect == f->dialect && !f->outlined.has_envelope && !force_whole;
+    f->seat.native =
+        !is_generator(c) && c->dialect == f->dialect && !f->outlined.has_envelope && !force_whole;
     f->seat.native |= f->op == AR_OP_PASS;
     return ar_flow_to(f, f->seat.native || f->request ? &ar_step_launch : &ar_step_decode);
 }
@@ -40,16 +47,19 @@ static enum ar_next fail_picked(struct ar_flow *f, enum ar_code code, const stru
     struct ar_fault mine = {.code = code, .blame = AR_OF_CALLER, .retry_after_ms = -1};
     ar_plan_report(f->plan, f->seat.cand, &mine, 0, ar_loop_now_ms(f->worker->loop));
     enum ar_next next = ar_flow_fail(f, code, err->note);
-    f->fault.param = err->at[0] ? ar_arena_copy(&f->arena, ar_str_of(err->at)) : (struct ar_str){NULL, 0};
+    f->fault.param =
+        err->at[0] ? ar_arena_copy(&f->arena, ar_str_of(err->at)) : (struct ar_str){NULL, 0};
     return next;
 }
 
 enum ar_next ar_run_decode(struct ar_flow *f)
 {
     struct ar_err err = {0};
-    struct ar_wire_in in = {ar_header_lit(f->head->headers, f->head->header_count, "anthropic-version"),
-                            ar_header_lit(f->head->headers, f->head->header_count, "anthropic-beta"), &f->outlined.doc};
-    enum ar_code code = f->dialect->decode_request(ar_buf_view(&f->body), &in, f->op, &f->arena, &f->request, &err);
+    struct ar_wire_in in = {
+        ar_header_lit(f->head->headers, f->head->header_count, "anthropic-version"),
+        ar_header_lit(f->head->headers, f->head->header_count, "anthropic-beta"), &f->outlined.doc};
+    enum ar_code code =
+        f->dialect->decode_request(ar_buf_view(&f->body), &in, f->op, &f->arena, &f->request, &err);
     f->seal_losses.strict = f->strict;
     f->seal_losses.refused = false;
     f->seal_losses.n = 0;
@@ -117,22 +127,26 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
     fill_target(f, c, &s->target);
     if (c->base) {
         s->origin = c->base->origin;
-        s->path = f->op == AR_OP_PASS ? pass_target(f, c) : c->base->targets[c->dialect->id][f->op == AR_OP_COUNT];
+        s->path = f->op == AR_OP_PASS ? pass_target(f, c)
+                                      : c->base->targets[c->dialect->id][f->op == AR_OP_COUNT];
     }
     s->method = f->op == AR_OP_PASS ? f->head->method : AR_LIT("POST");
     s->secret = c->secret;
     if (c->secret.n > 0 && p->auth != AR_AUTH_NONE) {
-        bool bearer = p->auth == AR_AUTH_X_API_KEY && c->callers_secret && ar_str_has_prefix(c->secret, AR_LIT("sk-ant-oat"));
+        bool bearer = p->auth == AR_AUTH_X_API_KEY && c->callers_secret &&
+                      ar_str_has_prefix(c->secret, AR_LIT("sk-ant-oat"));
         s->auth_header = bearer ? AR_LIT("authorization") : ar_str_of(ar_auth_header(p->auth));
         const char *prefix = bearer ? "Bearer " : ar_auth_prefix(p->auth);
-        s->auth_value = prefix[0] ? ar_arena_fmt(&f->arena, "%s%.*s", prefix, AR_FMT(c->secret)) : c->secret;
+        s->auth_value =
+            prefix[0] ? ar_arena_fmt(&f->arena, "%s%.*s", prefix, AR_FMT(c->secret)) : c->secret;
     }
     s->op = f->op;
     s->native = f->seat.native;
     s->upstream_stream = s->target.stream;
     s->client_stream = f->wants_stream;
     s->keep_wishes = (p->flags & AR_PLACE_ROUTER) != 0;
-    s->ask_usage = conf->ask_usage && f->seat.native && c->dialect == &ar_dialect_chat && f->wants_stream && !f->outlined.include_usage;
+    s->ask_usage = conf->ask_usage && f->seat.native && c->dialect == &ar_dialect_chat &&
+                   f->wants_stream && !f->outlined.include_usage;
     s->swallow_usage = s->ask_usage;
     s->body = ar_buf_view(&f->body);
     s->outline = &f->outlined;
@@ -172,7 +186,8 @@ static void begin_record(struct ar_flow *f, const struct ar_candidate *c)
 enum ar_next ar_run_launch(struct ar_flow *f)
 {
     const struct ar_candidate *c = f->seat.cand;
-    bool counts = (c->upstream->provider->flags & (AR_PLACE_COUNT | AR_PLACE_GENERATOR)) != 0 && c->dialect == &ar_dialect_anthropic;
+    bool counts = (c->upstream->provider->flags & (AR_PLACE_COUNT | AR_PLACE_GENERATOR)) != 0 &&
+                  c->dialect == &ar_dialect_anthropic;
     ar_flow_travel(f, f->seat.native);
     fill_spec(f, c);
     begin_record(f, c);
@@ -185,13 +200,15 @@ enum ar_next ar_run_launch(struct ar_flow *f)
     return ar_flow_to(f, &ar_step_race);
 }
 
-/* The upstream does not take a signature of the history's thinking (PROTOCOLS 9.2): once more without, on translated paths. */
+/* The upstream does not take a signature of the history's thinking (PROTOCOLS 9.2): once more
+ * without, on translated paths. */
 static bool is_signature(const struct ar_flow *f)
 {
     struct ar_str said = f->left.message;
     bool thinks = ar_str_has(said, AR_LIT("thinking")) || ar_str_has(said, AR_LIT("thought"));
     return f->left.upstream_status == 400 && !f->seat.native && !f->unsigned_history &&
-           ((thinks && ar_str_has(said, AR_LIT("signature"))) || ar_str_has(said, AR_LIT("invalid_encrypted_content")));
+           ((thinks && ar_str_has(said, AR_LIT("signature"))) ||
+            ar_str_has(said, AR_LIT("invalid_encrypted_content")));
 }
 
 /* The seat failed before the commit: its bytes were never seen. */
@@ -200,10 +217,13 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     struct ar_call_facts facts = {.status = 0};
     f->left = *fault; /* copied: the call's memory goes */
     f->left.message = ar_arena_copy(&f->arena, fault->message);
-    f->left.raw_body = fault->raw_body.p ? ar_arena_copy(&f->arena, fault->raw_body) : fault->raw_body;
+    f->left.raw_body =
+        fault->raw_body.p ? ar_arena_copy(&f->arena, fault->raw_body) : fault->raw_body;
     f->left.param = fault->param.p ? ar_arena_copy(&f->arena, fault->param) : fault->param;
-    f->left.vendor_type = fault->vendor_type.p ? ar_arena_copy(&f->arena, fault->vendor_type) : fault->vendor_type;
-    f->left.vendor_code = fault->vendor_code.p ? ar_arena_copy(&f->arena, fault->vendor_code) : fault->vendor_code;
+    f->left.vendor_type =
+        fault->vendor_type.p ? ar_arena_copy(&f->arena, fault->vendor_type) : fault->vendor_type;
+    f->left.vendor_code =
+        fault->vendor_code.p ? ar_arena_copy(&f->arena, fault->vendor_code) : fault->vendor_code;
     f->left.details = fault->details.p ? ar_arena_copy(&f->arena, fault->details) : fault->details;
     if (f->seat.call) {
         f->seat.call->ops->facts(f->seat.call, &facts);
@@ -233,7 +253,9 @@ static void ping(struct ar_flow *f)
     struct ar_sink *s = &f->seat.sink;
     if (f->commit == AR_HELD) {
         struct ar_header v[32];
-        unsigned n = ar_flow_headers(f, s->framer.how->content_type ? ar_str_of(s->framer.how->content_type) : AR_LIT(""), v);
+        unsigned n = ar_flow_headers(
+            f, s->framer.how->content_type ? ar_str_of(s->framer.how->content_type) : AR_LIT(""),
+            v);
         ar_conn_open(f->conn, 200, v, n, -1);
         f->commit = AR_OPENED;
         f->record.status_sent = 200;
@@ -271,7 +293,8 @@ static bool is_commit(struct ar_flow *f, const struct ar_event *ev, int64_t now)
 {
     size_t held = f->seat.sink.out.n;
     if (f->op == AR_OP_PASS) {
-        return held >= HOLD_STREAM_BYTES || ev->kind == AR_EV_END || (f->seat.spec.relays_stream && held > 0);
+        return held >= HOLD_STREAM_BYTES || ev->kind == AR_EV_END ||
+               (f->seat.spec.relays_stream && held > 0);
     }
     if (!f->wants_stream) {
         return ev->kind == AR_EV_END || held >= HOLD_WHOLE_BYTES;
@@ -279,7 +302,8 @@ static bool is_commit(struct ar_flow *f, const struct ar_event *ev, int64_t now)
     if (f->hold_until_ms == AR_NEVER) {
         f->hold_until_ms = now + HOLD_MS;
     }
-    return ar_event_commits(ev) || held >= HOLD_STREAM_BYTES || (now >= f->hold_until_ms && held > 0);
+    return ar_event_commits(ev) || held >= HOLD_STREAM_BYTES ||
+           (now >= f->hold_until_ms && held > 0);
 }
 
 enum ar_next ar_run_race(struct ar_flow *f)
@@ -291,7 +315,8 @@ enum ar_next ar_run_race(struct ar_flow *f)
     }
     if (ar_conn_is_gone(f->conn)) {
         f->gone = true;
-        f->fault = (struct ar_fault){.code = AR_CLIENT_CLOSED, .blame = AR_OF_CALLER, .retry_after_ms = -1};
+        f->fault = (struct ar_fault){
+            .code = AR_CLIENT_CLOSED, .blame = AR_OF_CALLER, .retry_after_ms = -1};
         return ar_flow_to(f, &ar_step_settle);
     }
     while (f->seat.call->ops->next(f->seat.call, &ev)) {
@@ -310,7 +335,8 @@ enum ar_next ar_run_race(struct ar_flow *f)
             struct ar_fault fault = {.code = code == AR_LOSSY ? code : AR_UPSTREAM_ERROR,
                                      .blame = code == AR_LOSSY ? AR_OF_CALLER : AR_OF_PLACE,
                                      .retry_after_ms = -1,
-                                     .message = AR_LIT("the upstream's answer could not be carried over")};
+                                     .message =
+                                         AR_LIT("the upstream's answer could not be carried over")};
             return leave(f, &fault);
         }
         f->seat.saw_end |= ev.kind == AR_EV_END;

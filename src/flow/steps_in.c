@@ -1,6 +1,6 @@
 /*
- * Steps from the first byte to the plan: what path it is, who asks, the body, its outline. They own nothing beyond the flow and
- * never talk to an upstream.
+ * Steps from the first byte to the plan: what path it is, who asks, the body, its outline. They own
+ * nothing beyond the flow and never talk to an upstream.
  */
 #include "flow/flow.h"
 
@@ -9,12 +9,12 @@
 #include <stdio.h>
 
 static const struct ar_endpoint ENDPOINTS[] = {
-#define X(row_methods, row_path, row_vendor, row_dialect, row_op, row_doc)                                                         \
-    {.methods = row_methods,                                                                                                       \
-     .path = row_path,                                                                                                             \
-     .vendor_methods = row_vendor,                                                                                                 \
-     .dialect = AR_DIALECT_##row_dialect,                                                                                          \
-     .op = AR_OP_##row_op,                                                                                                         \
+#define X(row_methods, row_path, row_vendor, row_dialect, row_op, row_doc)                         \
+    {.methods = row_methods,                                                                       \
+     .path = row_path,                                                                             \
+     .vendor_methods = row_vendor,                                                                 \
+     .dialect = AR_DIALECT_##row_dialect,                                                          \
+     .op = AR_OP_##row_op,                                                                         \
      .doc = row_doc},
 #include "flow/endpoints.def"
 #undef X
@@ -59,11 +59,14 @@ static bool has_method(const char *list, struct ar_str method)
 static bool path_fits(const char *pattern, struct ar_str path)
 {
     struct ar_str p = ar_str_of(pattern);
-    return p.n > 0 && p.p[p.n - 1] == '*' ? ar_str_has_prefix(path, ar_str_head(p, p.n - 1)) && path.n >= p.n : ar_str_is(path, p);
+    return p.n > 0 && p.p[p.n - 1] == '*'
+               ? ar_str_has_prefix(path, ar_str_head(p, p.n - 1)) && path.n >= p.n
+               : ar_str_is(path, p);
 }
 
 /* First row of the path; *ret_method: one of them takes the method. */
-static const struct ar_endpoint *find(const struct ar_endpoint *rows, struct ar_str path, struct ar_str method, bool *ret_method)
+static const struct ar_endpoint *find(const struct ar_endpoint *rows, struct ar_str path,
+                                      struct ar_str method, bool *ret_method)
 {
     const struct ar_endpoint *found = NULL;
     *ret_method = false;
@@ -86,7 +89,8 @@ enum ar_next ar_run_identify(struct ar_flow *f)
     f->path = normal_path(f->head->path);
     f->dialect = dialect_of_path(f->path);
     f->record.client_dialect = f->dialect->name;
-    struct ar_str trace = ar_header_lit(f->head->headers, f->head->header_count, "x-anyrouter-trace-id");
+    struct ar_str trace =
+        ar_header_lit(f->head->headers, f->head->header_count, "x-anyrouter-trace-id");
     for (size_t i = 0; i < trace.n; i++) {
         trace.n = trace.p[i] < 0x21 || trace.p[i] > 0x7e ? 0 : trace.n;
     }
@@ -97,7 +101,8 @@ enum ar_next ar_run_identify(struct ar_flow *f)
     const struct ar_endpoint *e = find(ENDPOINTS, f->path, method, &takes);
     e = e ? e : find(f->worker->endpoints, f->path, method, &takes);
     f->endpoint = e;
-    if (ar_str_is_lit(method, "OPTIONS") && ar_header_lit(f->head->headers, f->head->header_count, "origin").p) {
+    if (ar_str_is_lit(method, "OPTIONS") &&
+        ar_header_lit(f->head->headers, f->head->header_count, "origin").p) {
         return ar_flow_to(f, &ar_step_local);
     }
     if (e && !takes && !(e->vendor_methods && has_method(e->vendor_methods, method))) {
@@ -113,7 +118,8 @@ enum ar_next ar_run_identify(struct ar_flow *f)
     f->endpoint = NULL;
     f->op = AR_OP_PASS;
     if (!ar_str_has_prefix(f->path, AR_LIT("/v1/"))) {
-        return ar_flow_fail(f, AR_ENDPOINT_NOT_FOUND, "there is no such path; the API is below /v1");
+        return ar_flow_fail(f, AR_ENDPOINT_NOT_FOUND,
+                            "there is no such path; the API is below /v1");
     }
     return ar_flow_to(f, &ar_step_authenticate);
 }
@@ -122,8 +128,11 @@ enum ar_next ar_run_authenticate(struct ar_flow *f)
 {
     struct ar_err err = {0};
     f->secret = ar_flow_secret(f->head, &f->arena);
-    f->pin = ar_str_trim(ar_header_lit(f->head->headers, f->head->header_count, "x-anyrouter-provider"));
-    f->strict = ar_str_is_lit(ar_str_trim(ar_header_lit(f->head->headers, f->head->header_count, "x-anyrouter-strict")), "1");
+    f->pin =
+        ar_str_trim(ar_header_lit(f->head->headers, f->head->header_count, "x-anyrouter-provider"));
+    f->strict = ar_str_is_lit(
+        ar_str_trim(ar_header_lit(f->head->headers, f->head->header_count, "x-anyrouter-strict")),
+        "1");
     bool open = f->endpoint && f->endpoint->run && !ar_str_has_prefix(f->path, AR_LIT("/v1"));
     enum ar_code code = ar_flow_guard(f, &err);
     if (code != AR_OK) {
@@ -135,7 +144,8 @@ enum ar_next ar_run_authenticate(struct ar_flow *f)
     bool issued = ar_str_has_prefix(f->secret, AR_LIT("sk-ar-"));
     if (issued || f->snapshot->config->require_token) {
         return ar_flow_fail(f, f->secret.n > 0 ? AR_KEY_INVALID : AR_KEY_MISSING,
-                            issued ? "this gateway did not issue that token" : "this gateway wants a token that it issued (sk-ar-v1-...)");
+                            issued ? "this gateway did not issue that token"
+                                   : "this gateway wants a token that it issued (sk-ar-v1-...)");
     }
     return ar_flow_to(f, f->endpoint && f->endpoint->run ? &ar_step_local : &ar_step_read_body);
 }
@@ -145,7 +155,9 @@ enum ar_next ar_run_read_body(struct ar_flow *f)
     struct ar_err err = {0};
     struct ar_str piece;
     if (f->head->body_length > 0 && f->body.cap == 0) {
-        (void)ar_buf_reserve(&f->body, (size_t)f->head->body_length < f->body.max ? (size_t)f->head->body_length : 0);
+        (void)ar_buf_reserve(&f->body, (size_t)f->head->body_length < f->body.max
+                                           ? (size_t)f->head->body_length
+                                           : 0);
     }
     for (;;) {
         switch (ar_conn_peek(f->conn, &piece, &err)) {
@@ -192,19 +204,26 @@ enum ar_next ar_run_outline(struct ar_flow *f)
     if (f->op == AR_OP_PASS) {
         outline_pass(f);
     } else {
-        enum ar_code code = f->dialect->outline(ar_buf_view(&f->body), &f->arena, &f->outlined, &err);
+        enum ar_code code =
+            f->dialect->outline(ar_buf_view(&f->body), &f->arena, &f->outlined, &err);
         if (code != AR_OK) {
             enum ar_next next = ar_flow_fail(f, code, err.note);
-            f->fault.param = err.at[0] ? ar_arena_copy(&f->arena, ar_str_of(err.at)) : (struct ar_str){NULL, 0};
+            f->fault.param =
+                err.at[0] ? ar_arena_copy(&f->arena, ar_str_of(err.at)) : (struct ar_str){NULL, 0};
             return next;
         }
-        struct ar_str version = ar_header_lit(f->head->headers, f->head->header_count, "anthropic-version");
+        struct ar_str version =
+            ar_header_lit(f->head->headers, f->head->header_count, "anthropic-version");
         if (f->outlined.sampling && ar_str_is_lit(version, "2026-10-21")) {
-            (void)snprintf(err.note, sizeof err.note, "%s: API version 2026-10-21 has no sampling settings", f->outlined.sampling);
+            (void)snprintf(err.note, sizeof err.note,
+                           "%s: API version 2026-10-21 has no sampling settings",
+                           f->outlined.sampling);
             return ar_flow_fail(f, AR_INVALID_REQUEST, err.note);
         }
         if (f->outlined.has_thread) {
-            return ar_flow_fail(f, AR_THREAD_UNSUPPORTED, "thread is not available through this gateway: send the whole history");
+            return ar_flow_fail(
+                f, AR_THREAD_UNSUPPORTED,
+                "thread is not available through this gateway: send the whole history");
         }
     }
     f->record.model = f->outlined.model;
@@ -246,7 +265,9 @@ enum ar_next ar_run_plan(struct ar_flow *f)
         code = AR_ENDPOINT_NOT_FOUND;
     }
     if (pass && ask.callers_only && code == AR_KEY_MISSING) {
-        return ar_flow_fail(f, AR_SCOPE_MISSING, "this path needs your own key for an upstream that takes callers' keys (shared_paths)");
+        return ar_flow_fail(
+            f, AR_SCOPE_MISSING,
+            "this path needs your own key for an upstream that takes callers' keys (shared_paths)");
     }
     if (code != AR_OK) {
         return ar_flow_fail(f, code, err.note);
@@ -255,9 +276,11 @@ enum ar_next ar_run_plan(struct ar_flow *f)
     return ar_flow_to(f, &ar_step_pick);
 }
 
-int ar_flow_bad_head(void *worker, enum ar_code code, const char *note, struct ar_str path, struct ar_buf *ret_body)
+int ar_flow_bad_head(void *worker, enum ar_code code, const char *note, struct ar_str path,
+                     struct ar_buf *ret_body)
 {
     (void)worker;
-    struct ar_fault fault = {.code = code, .blame = AR_OF_CALLER, .retry_after_ms = -1, .message = ar_str_of(note)};
+    struct ar_fault fault = {
+        .code = code, .blame = AR_OF_CALLER, .retry_after_ms = -1, .message = ar_str_of(note)};
     return dialect_of_path(normal_path(path))->encode_error(&fault, AR_LIT(""), ret_body);
 }

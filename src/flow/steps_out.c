@@ -1,7 +1,7 @@
 /*
- * Steps from the commit to the end: relay, refuse, settle, record, finish. settle -> record -> finish is the only way out. An answer
- * that failed after the commit ends with the client dialect's error event and without the closing chunk, so that nobody takes it
- * for complete.
+ * Steps from the commit to the end: relay, refuse, settle, record, finish. settle -> record ->
+ * finish is the only way out. An answer that failed after the commit ends with the client dialect's
+ * error event and without the closing chunk, so that nobody takes it for complete.
  */
 #include "flow/flow.h"
 
@@ -38,7 +38,8 @@ static struct ar_str answer_type(struct ar_flow *f, int *ret_status)
         *ret_status = facts.status;
         return facts.content_type;
     }
-    return f->wants_stream ? ar_str_of(f->seat.sink.framer.how->content_type) : AR_LIT("application/json");
+    return f->wants_stream ? ar_str_of(f->seat.sink.framer.how->content_type)
+                           : AR_LIT("application/json");
 }
 
 /* Status and headers of an answer; length known when it is complete. */
@@ -95,7 +96,8 @@ enum ar_next ar_run_relay(struct ar_flow *f)
     for (;;) {
         if (ar_conn_is_gone(f->conn)) {
             f->gone = f->cut = true;
-            f->fault = (struct ar_fault){.code = AR_CLIENT_CLOSED, .blame = AR_OF_CALLER, .retry_after_ms = -1};
+            f->fault = (struct ar_fault){
+                .code = AR_CLIENT_CLOSED, .blame = AR_OF_CALLER, .retry_after_ms = -1};
             return ar_flow_to(f, &ar_step_settle);
         }
         if (f->seat.saw_end) {
@@ -114,7 +116,8 @@ enum ar_next ar_run_relay(struct ar_flow *f)
         }
         f->seat.saw_end = ev.kind == AR_EV_END;
         if (ar_sink_put(f, &ev) != AR_OK) {
-            struct ar_fault fault = {.code = AR_UPSTREAM_ERROR, .blame = AR_OF_US, .retry_after_ms = -1};
+            struct ar_fault fault = {
+                .code = AR_UPSTREAM_ERROR, .blame = AR_OF_US, .retry_after_ms = -1};
             fault.message = AR_LIT("the answer could not be carried over");
             break_off(f, &(struct ar_event){.kind = AR_EV_ERROR, .fault = &fault});
             return ar_flow_to(f, &ar_step_settle);
@@ -150,9 +153,11 @@ enum ar_next ar_run_settle(struct ar_flow *f)
         s->rec->out_bytes = facts.io.out_bytes;
         s->rec->last_us = f->now_us;
         s->rec->usage = s->usage;
-        ar_plan_report(f->plan, s->cand, cancelled || f->cut ? &f->fault : NULL, ar_tokens(s->usage.in_total) + ar_tokens(s->usage.out_total), now);
+        ar_plan_report(f->plan, s->cand, cancelled || f->cut ? &f->fault : NULL,
+                       ar_tokens(s->usage.in_total) + ar_tokens(s->usage.out_total), now);
         if (s->call) {
-            f->record.warnings = ar_arena_copy(&f->arena, ar_str_n(s->spec.losses.text, s->spec.losses.n));
+            f->record.warnings =
+                ar_arena_copy(&f->arena, ar_str_n(s->spec.losses.text, s->spec.losses.n));
             s->call->ops->close(s->call);
             s->call = NULL;
         }
@@ -166,7 +171,10 @@ enum ar_next ar_run_record(struct ar_flow *f)
     r->ended_us = f->now_us;
     r->code = (int)f->fault.code;
     r->doing = f->doing;
-    r->outcome = f->gone ? AR_CANCELLED : f->cut ? AR_CUT : f->fault.code != AR_OK ? AR_REFUSED : AR_SERVED;
+    r->outcome = f->gone                  ? AR_CANCELLED
+                 : f->cut                 ? AR_CUT
+                 : f->fault.code != AR_OK ? AR_REFUSED
+                                          : AR_SERVED;
     ar_record_put(f->worker->metrics, r, f->snapshot->config->log_access != 0);
     return ar_flow_to(f, &ar_step_finish);
 }
@@ -176,7 +184,8 @@ enum ar_next ar_run_finish(struct ar_flow *f)
     if (f->conn) {
         bool gone = f->gone || ar_conn_is_gone(f->conn);
         if (!gone && f->seat.sink.out.n > 0 && !pour(f)) {
-            return ar_flow_wait(f, AR_W_CLIENT | AR_W_CLOCK, AR_NEVER); /* the connection keeps send_time */
+            return ar_flow_wait(f, AR_W_CLIENT | AR_W_CLOCK,
+                                AR_NEVER); /* the connection keeps send_time */
         }
         ar_conn_set_waker(f->conn, NULL);
         ar_conn_end(f->conn, !gone && !f->cut);
@@ -208,17 +217,21 @@ static void open_error(struct ar_flow *f)
     }
     unsigned n = ar_flow_headers(f, AR_LIT("application/json"), v);
     if (!f->as_is) {
-        v[n++] = (struct ar_header){AR_LIT("x-anyrouter-error"), ar_str_of(ar_code_public(fault->code))};
+        v[n++] =
+            (struct ar_header){AR_LIT("x-anyrouter-error"), ar_str_of(ar_code_public(fault->code))};
     }
     if (fault->retry_after_ms >= 0 || status == 429 || status == 503 || status == 529) {
         int64_t ms = fault->retry_after_ms >= 0 ? fault->retry_after_ms : 5000;
-        v[n++] = (struct ar_header){AR_LIT("retry-after"), ar_arena_fmt(&f->arena, "%lld", (long long)((ms + 999) / 1000))};
+        v[n++] = (struct ar_header){
+            AR_LIT("retry-after"), ar_arena_fmt(&f->arena, "%lld", (long long)((ms + 999) / 1000))};
     }
     if (fault->code == AR_METHOD_NOT_ALLOWED && f->endpoint) {
         v[n++] = (struct ar_header){AR_LIT("allow"), ar_str_of(f->endpoint->methods)};
     }
     if (f->left_losses.n > 0) {
-        v[n++] = (struct ar_header){AR_LIT("x-anyrouter-warnings"), ar_arena_copy(&f->arena, ar_str_n(f->left_losses.text, f->left_losses.n))};
+        v[n++] = (struct ar_header){
+            AR_LIT("x-anyrouter-warnings"),
+            ar_arena_copy(&f->arena, ar_str_n(f->left_losses.text, f->left_losses.n))};
     }
     ar_conn_open(f->conn, status, v, n, (int64_t)out->n);
     f->record.status_sent = status;
@@ -238,11 +251,12 @@ enum ar_next ar_run_refuse(struct ar_flow *f)
         break_off(f, &(struct ar_event){.kind = AR_EV_ERROR, .fault = &f->fault});
     }
     if (ar_code_status(f->fault.code) >= 500) {
-        struct ar_log_pair pairs[] = {{"id", ar_str_of(f->record.request_id)},
-                                      {"code", ar_str_of(ar_code_public(f->fault.code))},
-                                      {"model", f->record.model},
-                                      {"upstream", f->seat.cand ? f->seat.cand->upstream->name : (struct ar_str){NULL, 0}},
-                                      {"note", f->fault.upstream_status > 0 ? (struct ar_str){NULL, 0} : f->fault.message}};
+        struct ar_log_pair pairs[] = {
+            {"id", ar_str_of(f->record.request_id)},
+            {"code", ar_str_of(ar_code_public(f->fault.code))},
+            {"model", f->record.model},
+            {"upstream", f->seat.cand ? f->seat.cand->upstream->name : (struct ar_str){NULL, 0}},
+            {"note", f->fault.upstream_status > 0 ? (struct ar_str){NULL, 0} : f->fault.message}};
         ar_log_line(AR_LOG_WARN, "refused", pairs, sizeof pairs / sizeof *pairs);
     }
     return ar_flow_to(f, &ar_step_settle);
@@ -262,12 +276,17 @@ static void answer_options(struct ar_flow *f, struct ar_header *v, unsigned *n)
         more = ar_arena_fmt(&f->arena, "%.*s, %.*s", AR_FMT(more), AR_FMT(c->cors_headers.v[i]));
     }
     v[(*n)++] = (struct ar_header){AR_LIT("access-control-allow-origin"), f->origin};
-    v[(*n)++] = (struct ar_header){AR_LIT("access-control-allow-methods"), AR_LIT("GET, POST, DELETE, OPTIONS")};
+    v[(*n)++] = (struct ar_header){AR_LIT("access-control-allow-methods"),
+                                   AR_LIT("GET, POST, DELETE, OPTIONS")};
     v[(*n)++] = (struct ar_header){
         AR_LIT("access-control-allow-headers"),
-        ar_arena_fmt(&f->arena, "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, x-anyrouter-provider, x-anyrouter-strict%.*s",
+        ar_arena_fmt(&f->arena,
+                     "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, "
+                     "x-anyrouter-provider, x-anyrouter-strict%.*s",
                      AR_FMT(more))};
-    v[(*n)++] = (struct ar_header){AR_LIT("access-control-max-age"), ar_arena_fmt(&f->arena, "%lld", (long long)(c->cors_max_age / 1000))};
+    v[(*n)++] =
+        (struct ar_header){AR_LIT("access-control-max-age"),
+                           ar_arena_fmt(&f->arena, "%lld", (long long)(c->cors_max_age / 1000))};
     v[(*n)++] = (struct ar_header){AR_LIT("vary"), AR_LIT("origin")};
 }
 
@@ -292,11 +311,13 @@ enum ar_next ar_run_local(struct ar_flow *f)
                                    .arena = &f->arena,
                                    .snapshot = f->snapshot,
                                    .context = f->worker->context};
-        answer = (struct ar_local_answer){.status = 200, .content_type = AR_LIT("application/json"), .body = &f->seat.sink.out};
+        answer = (struct ar_local_answer){
+            .status = 200, .content_type = AR_LIT("application/json"), .body = &f->seat.sink.out};
         f->endpoint->run(&ask, &answer);
         if (answer.again_ms > 0 && !ar_conn_is_gone(f->conn)) {
             ar_sink_close(f);
-            return ar_flow_wait(f, AR_W_CLIENT | AR_W_CLOCK, ar_loop_now_ms(f->worker->loop) + answer.again_ms);
+            return ar_flow_wait(f, AR_W_CLIENT | AR_W_CLOCK,
+                                ar_loop_now_ms(f->worker->loop) + answer.again_ms);
         }
         if (answer.code != AR_OK) {
             return ar_flow_fail(f, answer.code, answer.err.note);

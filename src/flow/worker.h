@@ -1,5 +1,5 @@
-/* One thread that serves: its loop, connections, pool and what it needs of the process. Made and run by app/; flows borrow it.
- * Worker's thread only, but for what says otherwise. */
+/* One thread that serves: its loop, connections, pool and what it needs of the process. Made and
+ * run by app/; flows borrow it. Worker's thread only, but for what says otherwise. */
 #ifndef AR_FLOW_WORKER_H
 #define AR_FLOW_WORKER_H
 
@@ -20,7 +20,7 @@ struct ar_worker {
     struct ar_metrics *metrics;
     struct ar_route *route; /* of the process */
     struct ar_rand rand;
-    const struct ar_snapshot *snapshot; /* the current one; one reference is the worker's */
+    const struct ar_snapshot *snapshot;  /* the current one; one reference is the worker's */
     const struct ar_endpoint *endpoints; /* local ones; methods NULL ends */
     void *context;                       /* for them */
     struct ar_node flows;                /* running */
@@ -37,7 +37,8 @@ struct ar_worker {
 /* Begins a flow for a request; ar_on_request of the server, user is the worker. */
 void ar_flow_start(void *worker, struct ar_conn *c, const struct ar_request_head *h);
 /* Error body for a head that never became a request; ar_on_bad_head of the server. */
-int ar_flow_bad_head(void *worker, enum ar_code code, const char *note, struct ar_str path, struct ar_buf *ret_body);
+int ar_flow_bad_head(void *worker, enum ar_code code, const char *note, struct ar_str path,
+                     struct ar_buf *ret_body);
 /* Switches to s; old flows go on with theirs. */
 void ar_worker_switch(struct ar_worker *w, const struct ar_snapshot *s);
 /* Ends what still runs (deadline of a drain) and frees spares. */

@@ -1,4 +1,5 @@
-/* A row of the endpoint table: what a path is. Tables live with those who answer; the router walks them in order. */
+/* A row of the endpoint table: what a path is. Tables live with those who answer; the router walks
+ * them in order. */
 #ifndef AR_HTTP_ENDPOINT_H
 #define AR_HTTP_ENDPOINT_H
 
@@ -9,7 +10,8 @@ struct ar_snapshot;
 
 /* What a local endpoint sees of a request, and where it puts its answer. Borrowed for the call. */
 struct ar_local_ask {
-    struct ar_str method, path, rest, query; /* path: normalised, without prefix; rest: behind a row's prefix */
+    struct ar_str method, path, rest,
+        query; /* path: normalised, without prefix; rest: behind a row's prefix */
     const struct ar_header *headers;
     unsigned header_count;
     struct ar_str secrets; /* the caller's, with commas; n 0: none */
@@ -29,9 +31,9 @@ struct ar_local_answer {
 typedef void ar_local_fn(const struct ar_local_ask *ask, struct ar_local_answer *ret);
 
 struct ar_endpoint {
-    const char *methods; /* "GET,HEAD" */
-    const char *path;    /* exact; a trailing '*' takes any rest */
-    ar_local_fn *run;    /* NULL: not local, flow knows what to do by op */
+    const char *methods;        /* "GET,HEAD" */
+    const char *path;           /* exact; a trailing '*' takes any rest */
+    ar_local_fn *run;           /* NULL: not local, flow knows what to do by op */
     const char *vendor_methods; /* the vendor has these too: passed through; NULL: none */
     uint8_t dialect, op;
     const char *doc;

@@ -1,6 +1,7 @@
 /*
- * The NO_PROXY convention: names match themselves and what is below them, with or without a leading dot; IPv4 and IPv6 blocks
- * match by prefix; a star matches all; a port in an entry is ignored. Owns nothing.
+ * The NO_PROXY convention: names match themselves and what is below them, with or without a leading
+ * dot; IPv4 and IPv6 blocks match by prefix; a star matches all; a port in an entry is ignored.
+ * Owns nothing.
  */
 #include "http/url.h"
 
@@ -39,7 +40,8 @@ static bool matches_entry(struct ar_str entry, struct ar_str host)
         return true;
     }
     size_t colon = ar_str_find_char(entry, ':');
-    if (colon < entry.n && ar_str_find_char(ar_str_from(entry, colon + 1), ':') == entry.n - colon - 1) {
+    if (colon < entry.n &&
+        ar_str_find_char(ar_str_from(entry, colon + 1), ':') == entry.n - colon - 1) {
         entry = ar_str_head(entry, colon);
     }
     while (entry.n > 0 && (entry.p[0] == '.' || entry.p[0] == '*')) {
@@ -49,7 +51,8 @@ static bool matches_entry(struct ar_str entry, struct ar_str host)
         return false;
     }
     struct ar_str end = ar_str_from(host, host.n - entry.n);
-    return ar_str_is_nocase(end, entry) && (host.n == entry.n || host.p[host.n - entry.n - 1] == '.');
+    return ar_str_is_nocase(end, entry) &&
+           (host.n == entry.n || host.p[host.n - entry.n - 1] == '.');
 }
 
 bool ar_no_proxy_matches(struct ar_str list, struct ar_str host)

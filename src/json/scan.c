@@ -1,7 +1,8 @@
 /*
- * The scanner: one pass, no recursion, every byte looked at once. Strings are scanned sixteen bytes a step where SSE2 is
- * there; UTF-8, escapes, numbers and depth are checked as RFC 8259 and RFC 3629 say. The tape holds offsets only, so a
- * document of text costs a few nodes whatever its size. Never copies, never decodes, never accepts more than the RFC.
+ * The scanner: one pass, no recursion, every byte looked at once. Strings are scanned sixteen bytes
+ * a step where SSE2 is there; UTF-8, escapes, numbers and depth are checked as RFC 8259 and RFC
+ * 3629 say. The tape holds offsets only, so a document of text costs a few nodes whatever its size.
+ * Never copies, never decodes, never accepts more than the RFC.
  */
 #include "json/scan.h"
 
@@ -23,7 +24,7 @@ struct scanner {
     struct ar_jnode *nodes;
     uint32_t count, cap;
     unsigned keep_depth, depth, deepest;
-    struct ar_arena *arena;   /* one of the two owns the nodes */
+    struct ar_arena *arena; /* one of the two owns the nodes */
     struct ar_jtape *tape;
     enum ar_code code;
     const char *why;
@@ -72,7 +73,8 @@ static bool add_node(struct scanner *s, enum ar_jtype type, const char *at, uint
         return false;
     }
     struct ar_jnode *n = &s->nodes[s->count];
-    *n = (struct ar_jnode){.at = (uint32_t)(at - s->base), .next = s->count + 1, .type = (uint8_t)type};
+    *n = (struct ar_jnode){
+        .at = (uint32_t)(at - s->base), .next = s->count + 1, .type = (uint8_t)type};
     *ret = s->count++;
     return true;
 }
@@ -89,7 +91,8 @@ static void end_node(struct scanner *s, uint32_t node, unsigned flags)
 static inline __attribute__((always_inline)) const char *skip_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
+                  space = _mm_set1_epi8(0x20);
     while (end - p >= 16) {
         __m128i v;
         memcpy(&v, p, sizeof v);
@@ -103,7 +106,8 @@ static inline __attribute__((always_inline)) const char *skip_plain(const char *
         p += 16;
     }
 #endif
-    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\') {
+    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
+           *p != '\\') {
         p++;
     }
     return p;
@@ -121,13 +125,14 @@ static unsigned utf8_length(const char *p, const char *end)
         return left > 1 && (u[1] & 0xc0) == 0x80 ? 2 : 0;
     }
     if ((u[0] & 0xf0) == 0xe0) {
-        bool ok = left > 2 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80 && (u[0] != 0xe0 || u[1] >= 0xa0) &&
-                  (u[0] != 0xed || u[1] < 0xa0);
+        bool ok = left > 2 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80 &&
+                  (u[0] != 0xe0 || u[1] >= 0xa0) && (u[0] != 0xed || u[1] < 0xa0);
         return ok ? 3 : 0;
     }
     if (u[0] >= 0xf0 && u[0] <= 0xf4) {
-        bool ok = left > 3 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80 && (u[3] & 0xc0) == 0x80 &&
-                  (u[0] != 0xf0 || u[1] >= 0x90) && (u[0] != 0xf4 || u[1] < 0x90);
+        bool ok = left > 3 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80 &&
+                  (u[3] & 0xc0) == 0x80 && (u[0] != 0xf0 || u[1] >= 0x90) &&
+                  (u[0] != 0xf4 || u[1] < 0x90);
         return ok ? 4 : 0;
     }
     return 0;
@@ -186,26 +191,29 @@ static unsigned escape_length(const char *p, const char *end, unsigned *flags)
 }
 
 /* Letters behind a backslash that need no look further. */
-static const bool SHORT_ESCAPES[256] = {['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true, ['f'] = true,
-                                        ['n'] = true, ['r'] = true,  ['t'] = true};
+static const bool SHORT_ESCAPES[256] = {['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true,
+                                        ['f'] = true, ['n'] = true,  ['r'] = true, ['t'] = true};
 
 #ifdef __SSE2__
-/* A bit for each of the 64 bytes at p that is a quote, a backslash, a control character or not ASCII. */
+/* A bit for each of the 64 bytes at p that is a quote, a backslash, a control character or not
+ * ASCII. */
 static inline __attribute__((always_inline)) uint64_t special_bits(const char *p)
 {
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
+                  space = _mm_set1_epi8(0x20);
     uint64_t bits = 0;
     for (int i = 0; i < 4; i++) {
         __m128i v;
         memcpy(&v, p + 16 * i, sizeof v);
-        __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)), _mm_cmplt_epi8(v, space));
+        __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+                                   _mm_cmplt_epi8(v, space));
         bits |= (uint64_t)(unsigned)_mm_movemask_epi8(hit) << (16 * i);
     }
     return bits;
 }
 
-/* Skips blocks of 64 bytes with short escapes in them, without reading a byte twice. Returns the closing quote, or where a closer
- * look is needed. */
+/* Skips blocks of 64 bytes with short escapes in them, without reading a byte twice. Returns the
+ * closing quote, or where a closer look is needed. */
 static const char *skip_blocks(const char *p, const char *end, unsigned *flags)
 {
     while (end - p > 64) {
@@ -261,7 +269,8 @@ static bool scan_string(struct scanner *s, unsigned *ret_flags)
         }
         if (step == 0) {
             s->p = p;
-            return fail(s, AR_INVALID_REQUEST, "a string holds a control character, a broken escape or broken UTF-8");
+            return fail(s, AR_INVALID_REQUEST,
+                        "a string holds a control character, a broken escape or broken UTF-8");
         }
         p += step;
     }
@@ -405,7 +414,8 @@ static bool scan_key(struct scanner *s)
     return true;
 }
 
-/* After a value: closes what ends here. *ret_done: the root is complete; else the next element may start. */
+/* After a value: closes what ends here. *ret_done: the root is complete; else the next element may
+ * start. */
 static bool after_value(struct scanner *s, bool *ret_done)
 {
     for (;;) {
@@ -424,7 +434,8 @@ static bool after_value(struct scanner *s, bool *ret_done)
             return !top->is_object || scan_key(s);
         }
         if (s->p == s->end || *s->p != close) {
-            return fail(s, AR_INVALID_REQUEST, top->is_object ? "expected ',' or '}'" : "expected ',' or ']'");
+            return fail(s, AR_INVALID_REQUEST,
+                        top->is_object ? "expected ',' or '}'" : "expected ',' or ']'");
         }
         close_container(s);
     }
@@ -462,7 +473,8 @@ static bool scan_document(struct scanner *s)
     return s->p == s->end || fail(s, AR_INVALID_REQUEST, "something follows the JSON value");
 }
 
-static enum ar_code run(struct scanner *s, struct ar_str src, struct ar_jdoc *ret, struct ar_err *err)
+static enum ar_code run(struct scanner *s, struct ar_str src, struct ar_jdoc *ret,
+                        struct ar_err *err)
 {
     if (src.n >= UINT32_MAX) {
         return ar_fail(err, AR_TOO_LARGE, "JSON over 4 GiB");
@@ -473,13 +485,16 @@ static enum ar_code run(struct scanner *s, struct ar_str src, struct ar_jdoc *re
         if (err) {
             err->at[0] = '\0';
         }
-        return ar_fail(err, s->code, "invalid JSON at byte %zu: %s", (size_t)(s->p - s->base), s->why);
+        return ar_fail(err, s->code, "invalid JSON at byte %zu: %s", (size_t)(s->p - s->base),
+                       s->why);
     }
-    *ret = (struct ar_jdoc){.src = {s->base, src.n}, .nodes = s->nodes, .count = s->count, .depth = s->deepest};
+    *ret = (struct ar_jdoc){
+        .src = {s->base, src.n}, .nodes = s->nodes, .count = s->count, .depth = s->deepest};
     return AR_OK;
 }
 
-enum ar_code ar_json_parse(struct ar_str src, unsigned keep_depth, struct ar_arena *a, struct ar_jdoc *ret, struct ar_err *err)
+enum ar_code ar_json_parse(struct ar_str src, unsigned keep_depth, struct ar_arena *a,
+                           struct ar_jdoc *ret, struct ar_err *err)
 {
     struct scanner s;
     memset(&s, 0, offsetof(struct scanner, levels));
@@ -488,7 +503,8 @@ enum ar_code ar_json_parse(struct ar_str src, unsigned keep_depth, struct ar_are
     return run(&s, src, ret, err);
 }
 
-enum ar_code ar_jtape_parse(struct ar_jtape *t, struct ar_str src, struct ar_jdoc *ret, struct ar_err *err)
+enum ar_code ar_jtape_parse(struct ar_jtape *t, struct ar_str src, struct ar_jdoc *ret,
+                            struct ar_err *err)
 {
     struct scanner s;
     memset(&s, 0, offsetof(struct scanner, levels));

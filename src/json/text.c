@@ -1,6 +1,7 @@
 /*
- * Escaped text and text: the two spellings of a JSON string's content. Both directions copy runs and stop only at what
- * needs a change. Broken material becomes U+FFFD, never an error: what reached the tape was validated already.
+ * Escaped text and text: the two spellings of a JSON string's content. Both directions copy runs
+ * and stop only at what needs a change. Broken material becomes U+FFFD, never an error: what
+ * reached the tape was validated already.
  */
 #include "json/scan.h"
 
@@ -42,7 +43,8 @@ static void put_utf8(struct ar_buf *out, unsigned c)
     ar_buf_put(out, u, n);
 }
 
-/* The \u escape at s.p + i: appends its character, returns its length. Lone surrogates become U+FFFD. */
+/* The \u escape at s.p + i: appends its character, returns its length. Lone surrogates become
+ * U+FFFD. */
 static size_t put_unicode(struct ar_str s, size_t i, struct ar_buf *out)
 {
     if (i + 6 > s.n) {
@@ -107,7 +109,8 @@ struct ar_str ar_json_unescape_in(struct ar_str esc, struct ar_arena *a)
     if (ar_str_find_char(esc, '\\') == esc.n) {
         return esc;
     }
-    char *p = ar_arena_alloc(a, esc.n + 1); /* decoding never grows, but for U+FFFD: 3 bytes for 6 */
+    char *p =
+        ar_arena_alloc(a, esc.n + 1); /* decoding never grows, but for U+FFFD: 3 bytes for 6 */
     if (!p) {
         return (struct ar_str){NULL, 0};
     }
@@ -120,7 +123,10 @@ struct ar_str ar_json_unescape_in(struct ar_str esc, struct ar_arena *a)
 static size_t utf8_sequence(const char *p, size_t left)
 {
     const unsigned char *u = (const unsigned char *)p;
-    size_t n = u[0] >= 0xf0 && u[0] <= 0xf4 ? 4 : (u[0] & 0xf0) == 0xe0 ? 3 : u[0] >= 0xc2 && u[0] <= 0xdf ? 2 : 0;
+    size_t n = u[0] >= 0xf0 && u[0] <= 0xf4   ? 4
+               : (u[0] & 0xf0) == 0xe0        ? 3
+               : u[0] >= 0xc2 && u[0] <= 0xdf ? 2
+                                              : 0;
     if (n == 0 || n > left) {
         return 0;
     }
@@ -129,15 +135,16 @@ static size_t utf8_sequence(const char *p, size_t left)
             return 0;
         }
     }
-    bool wrong = (u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] >= 0xa0) || (u[0] == 0xf0 && u[1] < 0x90) ||
-                 (u[0] == 0xf4 && u[1] >= 0x90);
+    bool wrong = (u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] >= 0xa0) ||
+                 (u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] >= 0x90);
     return wrong ? 0 : n;
 }
 
 static void put_escape(struct ar_buf *out, unsigned char c)
 {
     static const char HEX[] = "0123456789abcdef";
-    static const char LETTERS[32] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    static const char LETTERS[32] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
     char e[6] = {'\\', 'u', '0', '0', HEX[c >> 4], HEX[c & 15]};
     if (c == '"' || c == '\\') {
         e[1] = (char)c;

@@ -1,6 +1,7 @@
 /*
- * Reading values off a tape: walks, look-ups, typed reads, and the path of a value for error messages (found again from the
- * root, so that reading well-formed input never pays for it). Owns nothing.
+ * Reading values off a tape: walks, look-ups, typed reads, and the path of a value for error
+ * messages (found again from the root, so that reading well-formed input never pays for it). Owns
+ * nothing.
  */
 #include "json/scan.h"
 
@@ -76,7 +77,8 @@ bool ar_json_next(struct ar_jiter *it)
     return true;
 }
 
-/* Is the key node k spelled as key? Escaped spellings are decoded, so that none hides a known key. */
+/* Is the key node k spelled as key? Escaped spellings are decoded, so that none hides a known key.
+ */
 static bool is_key(const struct ar_jdoc *d, const struct ar_jnode *k, struct ar_str key)
 {
     const char *p = d->src.p + k->at + 1;
@@ -88,7 +90,8 @@ static bool is_key(const struct ar_jdoc *d, const struct ar_jnode *k, struct ar_
     if (n > sizeof text) {
         return false;
     }
-    struct ar_buf b = {.p = text, .cap = sizeof text, .max = sizeof text}; /* decoding never grows */
+    struct ar_buf b = {
+        .p = text, .cap = sizeof text, .max = sizeof text}; /* decoding never grows */
     ar_json_unescape(ar_str_n(p, n), &b);
     return ar_str_is(ar_buf_view(&b), key);
 }
@@ -136,8 +139,8 @@ enum ar_code ar_json_i64(struct ar_jval v, int64_t *ret, struct ar_err *err)
         if (ar_str_to_i64(ar_json_raw(v), INT64_MIN, INT64_MAX, ret) == AR_OK) {
             return AR_OK;
         }
-    } else if (ar_json_is(v, AR_J_NUMBER) && ar_str_to_double(ar_json_raw(v), &d) == AR_OK && d == floor(d) &&
-               fabs(d) < 9007199254740992.0) {
+    } else if (ar_json_is(v, AR_J_NUMBER) && ar_str_to_double(ar_json_raw(v), &d) == AR_OK &&
+               d == floor(d) && fabs(d) < 9007199254740992.0) {
         *ret = (int64_t)d;
         return AR_OK;
     }
@@ -154,7 +157,8 @@ enum ar_code ar_json_bool(struct ar_jval v, bool *ret, struct ar_err *err)
     return AR_OK;
 }
 
-enum ar_code ar_json_text(struct ar_jval v, struct ar_arena *a, struct ar_str *ret, struct ar_err *err)
+enum ar_code ar_json_text(struct ar_jval v, struct ar_arena *a, struct ar_str *ret,
+                          struct ar_err *err)
 {
     if (!ar_json_is(v, AR_J_STRING)) {
         return ar_json_wrong(v, "a string", err);
@@ -203,7 +207,8 @@ enum ar_code ar_json_wrong(struct ar_jval v, const char *want, struct ar_err *er
 {
     if (err) {
         ar_json_path(v, err->at, sizeof err->at);
-        return ar_fail(err, AR_INVALID_REQUEST, "%s must be %s", err->at[0] ? err->at : "the value", want);
+        return ar_fail(err, AR_INVALID_REQUEST, "%s must be %s", err->at[0] ? err->at : "the value",
+                       want);
     }
     return AR_INVALID_REQUEST;
 }

@@ -1,6 +1,6 @@
 /*
- * The writer: commas, quotes and numbers, nothing else. Structure is the caller's business; the golden tests parse what it
- * wrote. Never allocates but through the buffer.
+ * The writer: commas, quotes and numbers, nothing else. Structure is the caller's business; the
+ * golden tests parse what it wrote. Never allocates but through the buffer.
  */
 #include "json/write.h"
 

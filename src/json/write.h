@@ -1,5 +1,5 @@
-/* Streaming JSON writer over a capped buffer: commas are kept by it, failure is the buffer's sticky one. Borrows the
- * buffer. Pure; one thread at a time. */
+/* Streaming JSON writer over a capped buffer: commas are kept by it, failure is the buffer's sticky
+ * one. Borrows the buffer. Pure; one thread at a time. */
 #ifndef AR_JSON_WRITE_H
 #define AR_JSON_WRITE_H
 
@@ -32,11 +32,11 @@ void ar_jw_null(struct ar_jw *w);
 
 /* Key and value in one line. */
 #define ar_jw_key_text(w, key, s) (ar_jw_key(w, key), ar_jw_text(w, s))
-#define ar_jw_key_esc(w, key, s) (ar_jw_key(w, key), ar_jw_esc(w, s))
-#define ar_jw_key_raw(w, key, s) (ar_jw_key(w, key), ar_jw_raw(w, s))
-#define ar_jw_key_lit(w, key, l) (ar_jw_key(w, key), ar_jw_lit(w, l))
-#define ar_jw_key_i64(w, key, v) (ar_jw_key(w, key), ar_jw_i64(w, v))
+#define ar_jw_key_esc(w, key, s)  (ar_jw_key(w, key), ar_jw_esc(w, s))
+#define ar_jw_key_raw(w, key, s)  (ar_jw_key(w, key), ar_jw_raw(w, s))
+#define ar_jw_key_lit(w, key, l)  (ar_jw_key(w, key), ar_jw_lit(w, l))
+#define ar_jw_key_i64(w, key, v)  (ar_jw_key(w, key), ar_jw_i64(w, v))
 #define ar_jw_key_bool(w, key, v) (ar_jw_key(w, key), ar_jw_bool(w, v))
-#define ar_jw_key_null(w, key) (ar_jw_key(w, key), ar_jw_null(w))
+#define ar_jw_key_null(w, key)    (ar_jw_key(w, key), ar_jw_null(w))
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * An attempt over HTTP: encode (or cut the native body into pieces), send, and turn whatever comes back into events. One state
- * field, asked by next(); every way to fail leaves by fail_with() as one ERROR event. It owns the exchange, the encoded body, the
- * reader and the buffers of the answer; it borrows everything in the spec. It never decides where to go next and never sees the
+ * An attempt over HTTP: encode (or cut the native body into pieces), send, and turn whatever comes
+ * back into events. One state field, asked by next(); every way to fail leaves by fail_with() as
+ * one ERROR event. It owns the exchange, the encoded body, the reader and the buffers of the
+ * answer; it borrows everything in the spec. It never decides where to go next and never sees the
  * client.
  */
 #include "provider/call.h"
@@ -19,7 +20,8 @@ static void masked(struct http_call *c, struct ar_str *s)
     struct ar_buf b;
     ar_buf_init(&b, s->n + 16);
     struct ar_str rest = *s;
-    for (size_t at; (at = ar_str_find(rest, secret)) < rest.n; rest = ar_str_from(rest, at + secret.n)) {
+    for (size_t at; (at = ar_str_find(rest, secret)) < rest.n;
+         rest = ar_str_from(rest, at + secret.n)) {
         ar_buf_put(&b, rest.p, at);
         ar_buf_lit(&b, "***");
     }
@@ -56,7 +58,8 @@ static enum ar_blame blame_of(enum ar_code code)
     return code == AR_INTERNAL ? AR_OF_US : AR_OF_CALLER;
 }
 
-static bool fail_code(struct http_call *c, enum ar_code code, const char *note, struct ar_event *ret)
+static bool fail_code(struct http_call *c, enum ar_code code, const char *note,
+                      struct ar_event *ret)
 {
     struct ar_fault f = {.code = code, .blame = blame_of(code), .retry_after_ms = -1};
     f.message = ar_arena_copy(&c->arena, ar_str_of(note));
@@ -98,12 +101,14 @@ static unsigned put_headers(struct http_call *c, const struct ar_encoded *e)
     }
     if (!ar_header_lit(c->headers, n, "accept").p) {
         c->headers[n++] =
-            (struct ar_header){AR_LIT("accept"), s->upstream_stream ? AR_LIT("text/event-stream") : AR_LIT("application/json")};
+            (struct ar_header){AR_LIT("accept"), s->upstream_stream ? AR_LIT("text/event-stream")
+                                                                    : AR_LIT("application/json")};
     }
     return n;
 }
 
-/* Body and headers; then the exchange begins. A refused encoding is kept as the fault that next() gives. */
+/* Body and headers; then the exchange begins. A refused encoding is kept as the fault that next()
+ * gives. */
 static void encode(struct http_call *c)
 {
     struct ar_call_spec *s = c->spec;
@@ -117,11 +122,14 @@ static void encode(struct http_call *c)
         unsigned n = edits_model ? ar_native_edits(s->body, s->outline, &wish, c->mem, edits) : 0;
         parts = ar_edits_apply(s->body, edits, n, c->parts);
     } else {
-        (void)ar_buf_reserve(&c->body, s->outline->body_bytes + s->outline->body_bytes / 8 + 1024); /* seldom grows */
-        enum ar_code code = s->dialect->encode_request(s->request, s->op, &s->target, &c->arena, &s->losses, &e);
+        (void)ar_buf_reserve(&c->body, s->outline->body_bytes + s->outline->body_bytes / 8 +
+                                           1024); /* seldom grows */
+        enum ar_code code =
+            s->dialect->encode_request(s->request, s->op, &s->target, &c->arena, &s->losses, &e);
         code = code == AR_OK ? ar_buf_finish(&c->body) : code;
         if (code != AR_OK) {
-            c->early = (struct ar_fault){.code = code, .blame = blame_of(code), .retry_after_ms = -1};
+            c->early =
+                (struct ar_fault){.code = code, .blame = blame_of(code), .retry_after_ms = -1};
             c->early.message = ar_arena_copy(&c->arena, ar_str_of(s->losses.why));
             c->early.param = ar_arena_copy(&c->arena, ar_str_of(s->losses.field));
             return;
@@ -183,14 +191,16 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
     struct ar_err err = {0};
     switch (ar_exchange_head(c->exchange, &c->head, &err)) {
     case AR_PENDING:
-        return c->is_late && fail_code(c, AR_UPSTREAM_TIMEOUT, "the upstream did not answer in time", ret);
+        return c->is_late &&
+               fail_code(c, AR_UPSTREAM_TIMEOUT, "the upstream did not answer in time", ret);
     case AR_FAILED:
     case AR_ENDED:
         return fail_code(c, err.code ? err.code : AR_UPSTREAM_ERROR, err.note, ret);
     case AR_READY:
         break;
     }
-    bool sse = ar_str_find_nocase(c->head.content_type, AR_LIT("text/event-stream")) < c->head.content_type.n;
+    bool sse = ar_str_find_nocase(c->head.content_type, AR_LIT("text/event-stream")) <
+               c->head.content_type.n;
     if (c->head.status >= 300 && (c->spec->op != AR_OP_PASS || c->head.status >= 400)) {
         c->state = CALL_ERROR_BODY;
     } else if (c->spec->op == AR_OP_PASS) {
@@ -206,7 +216,9 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
         c->reader = c->spec->dialect->reader_new(&how, &c->arena);
         c->undoer = how.relay ? NULL : ar_undoer_new(c->undo, c->stops, &c->arena);
     } else if (c->spec->upstream_stream && !is_json_type(c->head.content_type)) {
-        return fail_code(c, AR_UPSTREAM_ERROR, "the upstream answered a stream request with something that is no stream", ret);
+        return fail_code(c, AR_UPSTREAM_ERROR,
+                         "the upstream answered a stream request with something that is no stream",
+                         ret);
     } else {
         c->state = CALL_WHOLE;
         if (c->head.length > 0 && c->head.length <= HOLD_MAX) {
@@ -216,7 +228,8 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
     return false;
 }
 
-/* Collects up to max bytes into whole. true: the body is complete (or max is reached with cut set). */
+/* Collects up to max bytes into whole. true: the body is complete (or max is reached with cut set).
+ */
 static bool gather(struct http_call *c, size_t max, struct ar_err *err, bool *ret_failed)
 {
     struct ar_str piece;
@@ -273,7 +286,10 @@ static const char NOT_AN_ANSWER[] = "the upstream's answer is no answer of its d
 /* A complete whole answer to be translated: WHOLE, or unfolded for a client that streams. */
 static bool give_decoded(struct http_call *c, struct ar_event *ret)
 {
-    struct ar_fault f = {.code = AR_UPSTREAM_ERROR, .blame = AR_OF_PLACE, .retry_after_ms = -1, .message = ar_str_of(NOT_AN_ANSWER)};
+    struct ar_fault f = {.code = AR_UPSTREAM_ERROR,
+                         .blame = AR_OF_PLACE,
+                         .retry_after_ms = -1,
+                         .message = ar_str_of(NOT_AN_ANSWER)};
     struct ar_read_how how = read_how(c);
     struct ar_str body = ar_buf_view(&c->whole);
     if (c->spec->op == AR_OP_COUNT) {
@@ -298,7 +314,8 @@ static bool give_decoded(struct http_call *c, struct ar_event *ret)
         c->state = CALL_UNFOLD;
         return false;
     }
-    push(c, (struct ar_event){.kind = AR_EV_WHOLE, .answer = c->answer, .usage = &c->answer->usage});
+    push(c,
+         (struct ar_event){.kind = AR_EV_WHOLE, .answer = c->answer, .usage = &c->answer->usage});
     push(c, (struct ar_event){.kind = AR_EV_END});
     return false;
 }
@@ -306,7 +323,10 @@ static bool give_decoded(struct http_call *c, struct ar_event *ret)
 /* A complete native answer: the bytes, and what was observed in them. */
 static bool give_observed(struct http_call *c, struct ar_event *ret)
 {
-    struct ar_fault f = {.code = AR_UPSTREAM_ERROR, .blame = AR_OF_PLACE, .retry_after_ms = -1, .message = ar_str_of(NOT_AN_ANSWER)};
+    struct ar_fault f = {.code = AR_UPSTREAM_ERROR,
+                         .blame = AR_OF_PLACE,
+                         .retry_after_ms = -1,
+                         .message = ar_str_of(NOT_AN_ANSWER)};
     struct ar_str body = ar_buf_view(&c->whole);
     ar_usage_clear(&c->seen.usage);
     if (c->spec->op == AR_OP_COUNT) {
@@ -318,23 +338,30 @@ static bool give_observed(struct http_call *c, struct ar_event *ret)
         }
     }
     if (c->given < body.n || body.n == 0) {
-        push(c, (struct ar_event){.kind = AR_EV_RAW, .raw = ar_str_n(body.p ? body.p + c->given : "", body.n - c->given)});
+        push(c, (struct ar_event){
+                    .kind = AR_EV_RAW,
+                    .raw = ar_str_n(body.p ? body.p + c->given : "", body.n - c->given)});
     }
     push(c, (struct ar_event){.kind = AR_EV_USAGE, .raw = AR_LIT(""), .usage = &c->seen.usage});
     if (c->seen.has_stop) {
-        push(c, (struct ar_event){.kind = AR_EV_STOP, .raw = AR_LIT(""), .stop = &c->seen.stop, .usage = &c->seen.usage});
+        push(c, (struct ar_event){.kind = AR_EV_STOP,
+                                  .raw = AR_LIT(""),
+                                  .stop = &c->seen.stop,
+                                  .usage = &c->seen.usage});
     }
     push(c, (struct ar_event){.kind = AR_EV_END, .raw = AR_LIT("")});
     return false;
 }
 
-/* A large native answer is relayed while it comes: beyond HOLD_MAX in pieces, beyond the buffer unobserved. */
+/* A large native answer is relayed while it comes: beyond HOLD_MAX in pieces, beyond the buffer
+ * unobserved. */
 static bool give_piece(struct http_call *c, struct ar_event *ret)
 {
     if (!c->spec->native || c->whole.n - c->given < HOLD_MAX) {
         return false;
     }
-    *ret = (struct ar_event){.kind = AR_EV_RAW, .raw = ar_str_n(c->whole.p + c->given, c->whole.n - c->given)};
+    *ret = (struct ar_event){.kind = AR_EV_RAW,
+                             .raw = ar_str_n(c->whole.p + c->given, c->whole.n - c->given)};
     c->given = c->whole.n;
     return true;
 }
@@ -350,7 +377,8 @@ static bool take_whole(struct http_call *c, struct ar_event *ret)
     for (;;) {
         switch (ar_exchange_peek(c->exchange, &piece, &err)) {
         case AR_READY:
-            if (c->spec->native && c->given > 0 && c->given == c->whole.n && c->whole.n + piece.n > c->spec->whole_max) {
+            if (c->spec->native && c->given > 0 && c->given == c->whole.n &&
+                c->whole.n + piece.n > c->spec->whole_max) {
                 c->whole.overflowed = true; /* too big to keep: straight through */
                 c->eat = piece.n;
                 *ret = (struct ar_event){.kind = AR_EV_RAW, .raw = piece};
@@ -359,14 +387,16 @@ static bool take_whole(struct http_call *c, struct ar_event *ret)
             ar_buf_str(&c->whole, piece);
             ar_exchange_eat(c->exchange, piece.n);
             if (ar_buf_finish(&c->whole) != AR_OK && !c->spec->native) {
-                return fail_code(c, AR_UPSTREAM_ERROR, "the upstream's answer is too large to translate", ret);
+                return fail_code(c, AR_UPSTREAM_ERROR,
+                                 "the upstream's answer is too large to translate", ret);
             }
             if (give_piece(c, ret)) {
                 return true;
             }
             break;
         case AR_PENDING:
-            return c->is_late && fail_code(c, AR_UPSTREAM_TIMEOUT, "the upstream's answer did not end in time", ret);
+            return c->is_late && fail_code(c, AR_UPSTREAM_TIMEOUT,
+                                           "the upstream's answer did not end in time", ret);
         case AR_FAILED:
             return fail_code(c, err.code ? err.code : AR_UPSTREAM_TRUNCATED, err.note, ret);
         case AR_ENDED:
@@ -507,7 +537,9 @@ static bool take_stream(struct http_call *c, struct ar_event *ret)
         }
         struct ar_str raw = ret->raw;
         bool known = fail_with(c, &f, ret);
-        ret->raw = c->spec->secret.n > 0 && ar_str_has(raw, c->spec->secret) ? (struct ar_str){NULL, 0} : raw;
+        ret->raw = c->spec->secret.n > 0 && ar_str_has(raw, c->spec->secret)
+                       ? (struct ar_str){NULL, 0}
+                       : raw;
         return known;
     }
     if (ret->kind == AR_EV_END) {
@@ -518,7 +550,8 @@ static bool take_stream(struct http_call *c, struct ar_event *ret)
 
 static void count(struct http_call *c, const struct ar_event *ev)
 {
-    for (const struct ar_block *b = ev->kind == AR_EV_WHOLE ? ev->answer->blocks : NULL; b; b = b->next) {
+    for (const struct ar_block *b = ev->kind == AR_EV_WHOLE ? ev->answer->blocks : NULL; b;
+         b = b->next) {
         c->content_bytes += b->text.n;
     }
     if (ev->kind == AR_EV_DELTA || ev->kind == AR_EV_RAW) {
@@ -612,4 +645,5 @@ static void close_call(struct ar_call *call)
     free(c);
 }
 
-const struct ar_call_ops ar_http_call = {.name = "http", .start = start, .next = next, .facts = facts, .close = close_call};
+const struct ar_call_ops ar_http_call = {
+    .name = "http", .start = start, .next = next, .facts = facts, .close = close_call};

@@ -1,6 +1,7 @@
 /*
- * The built-in provider: answers in this process, in the IR, so every dialect can ask it. It is a call like any other and passes
- * plan, race, relay and trace like a vendor; it never touches the network. Its answers depend on the request alone.
+ * The built-in provider: answers in this process, in the IR, so every dialect can ask it. It is a
+ * call like any other and passes plan, race, relay and trace like a vendor; it never touches the
+ * network. Its answers depend on the request alone.
  */
 #include "base/id.h"
 #include "io/loop.h"
@@ -55,7 +56,8 @@ static void read_model(struct echo *e)
     e->number = -1;
     for (unsigned i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
         if (ar_str_is(ar_str_head(name, dash), ROWS[i].name)) {
-            e->known = dash == name.n || ar_str_to_i64(ar_str_from(name, dash + 1), 0, 60000, &e->number) == AR_OK;
+            e->known = dash == name.n ||
+                       ar_str_to_i64(ar_str_from(name, dash + 1), 0, 60000, &e->number) == AR_OK;
             e->kind = ROWS[i].kind;
             e->pace_ms = ROWS[i].pace_ms;
         }
@@ -83,7 +85,9 @@ static struct ar_str last_text(struct echo *e)
         for (const struct ar_block *b = t->role == AR_USER ? t->blocks : NULL; b; b = b->next) {
             const struct ar_block *from = b->kind == AR_TOOL_RESULT ? b->inner : b;
             if (from && from->kind == AR_TEXT) {
-                said = said.n == 0 ? from->text : ar_arena_fmt(&e->arena, "%.*s\\n%.*s", AR_FMT(said), AR_FMT(from->text));
+                said = said.n == 0 ? from->text
+                                   : ar_arena_fmt(&e->arena, "%.*s\\n%.*s", AR_FMT(said),
+                                                  AR_FMT(from->text));
             }
         }
         text = said.n > 0 ? said : text;
@@ -140,7 +144,8 @@ static struct ar_str sample_input(struct echo *e, const struct ar_tool *tool)
     struct ar_jw w = ar_jw_on(&b);
     if (tool->kind == AR_TOOL_CUSTOM) {
         ar_buf_lit(&b, "value");
-    } else if (tool->schema.p && ar_json_parse(tool->schema, AR_JSON_DEPTH, &e->arena, &d, NULL) == AR_OK) {
+    } else if (tool->schema.p &&
+               ar_json_parse(tool->schema, AR_JSON_DEPTH, &e->arena, &d, NULL) == AR_OK) {
         put_sample(&w, ar_json_root(&d), 0);
     } else {
         ar_buf_lit(&b, "{}");
@@ -156,7 +161,8 @@ static const struct ar_tool *pick_tool(const struct ar_request *r)
     if (r->set.choice == AR_CHOICE_NONE) {
         return NULL;
     }
-    while (t && (t->kind == AR_TOOL_SERVER || (r->set.choice_names && !ar_str_is(t->name, r->set.choice_names->s)))) {
+    while (t && (t->kind == AR_TOOL_SERVER ||
+                 (r->set.choice_names && !ar_str_is(t->name, r->set.choice_names->s)))) {
         t = t->next;
     }
     return t;
@@ -177,7 +183,8 @@ static void put_tool(struct echo *e, struct ar_block ***tail, unsigned nth)
     }
 }
 
-static void put_text(struct echo *e, enum ar_block_kind kind, struct ar_str text, struct ar_block ***tail)
+static void put_text(struct echo *e, enum ar_block_kind kind, struct ar_str text,
+                     struct ar_block ***tail)
 {
     struct ar_block *b = ar_block_new(&e->arena, kind, tail);
     if (b) {
@@ -203,7 +210,8 @@ static void build_answer(struct echo *e)
     if (e->kind == ECHO_REFUSAL) {
         put_text(e, AR_REFUSAL, AR_LIT("I would rather not say that."), &tail);
         r->stop.reason = AR_STOP_REFUSAL;
-    } else if ((e->kind == ECHO_TOOLS || e->kind == ECHO_PARALLEL) && !has_result(e->spec->request)) {
+    } else if ((e->kind == ECHO_TOOLS || e->kind == ECHO_PARALLEL) &&
+               !has_result(e->spec->request)) {
         put_tool(e, &tail, 0);
         if (e->kind == ECHO_PARALLEL) {
             put_tool(e, &tail, 1);
@@ -258,8 +266,10 @@ static bool fail_status(struct echo *e, struct ar_event *ret)
 {
     int status = e->number >= 400 && e->number <= 599 ? (int)e->number : 500;
     struct ar_fault f = {.code = AR_UPSTREAM_ERROR, .retry_after_ms = -1};
-    ar_dialect_chat.decode_error(status, AR_LIT("{\"error\":{\"message\":\"echo was asked to fail\",\"type\":\"echo_error\"}}"), &e->arena,
-                                 &f);
+    ar_dialect_chat.decode_error(
+        status,
+        AR_LIT("{\"error\":{\"message\":\"echo was asked to fail\",\"type\":\"echo_error\"}}"),
+        &e->arena, &f);
     f.upstream_status = status;
     f.retry_after_ms = status == 429 ? 1000 : f.retry_after_ms;
     return fail(e, f, ret);
@@ -279,9 +289,13 @@ static bool is_early(struct echo *e)
 static bool next_streamed(struct echo *e, struct ar_event *ret)
 {
     if (e->kind == ECHO_FOREVER && e->given > 2) {
-        *ret = (struct ar_event){.kind = AR_EV_DELTA, .delta = AR_D_TEXT, .text = AR_LIT(" and on")};
+        *ret =
+            (struct ar_event){.kind = AR_EV_DELTA, .delta = AR_D_TEXT, .text = AR_LIT(" and on")};
     } else if (e->kind == ECHO_CUT && e->given > 2) {
-        return fail(e, (struct ar_fault){.code = AR_UPSTREAM_TRUNCATED, .blame = AR_OF_PLACE, .retry_after_ms = -1}, ret);
+        return fail(e,
+                    (struct ar_fault){
+                        .code = AR_UPSTREAM_TRUNCATED, .blame = AR_OF_PLACE, .retry_after_ms = -1},
+                    ret);
     } else if (!ar_unfold_next(&e->unfold, ret)) {
         return false;
     }
@@ -298,15 +312,18 @@ static bool next(struct ar_call *call, struct ar_event *ret)
         return false;
     }
     if (!e->known) {
-        struct ar_fault f = {.code = AR_MODEL_NOT_FOUND, .blame = AR_OF_MODEL, .retry_after_ms = -1};
-        f.message = AR_LIT("echo has no such model; try echo/text, echo/tools, echo/thinking, echo/slow or echo/error-529");
+        struct ar_fault f = {
+            .code = AR_MODEL_NOT_FOUND, .blame = AR_OF_MODEL, .retry_after_ms = -1};
+        f.message = AR_LIT("echo has no such model; try echo/text, echo/tools, echo/thinking, "
+                           "echo/slow or echo/error-529");
         return fail(e, f, ret);
     }
     if (e->kind == ECHO_ERROR) {
         return fail_status(e, ret);
     }
     if (e->spec->op == AR_OP_COUNT) {
-        *ret = e->given++ == 0 ? (struct ar_event){.kind = AR_EV_USAGE, .usage = &e->answer.usage} : (struct ar_event){.kind = AR_EV_END};
+        *ret = e->given++ == 0 ? (struct ar_event){.kind = AR_EV_USAGE, .usage = &e->answer.usage}
+                               : (struct ar_event){.kind = AR_EV_END};
         e->over = ret->kind == AR_EV_END;
         return true;
     }
@@ -314,9 +331,14 @@ static bool next(struct ar_call *call, struct ar_event *ret)
         return next_streamed(e, ret);
     }
     if (e->kind == ECHO_FOREVER || e->kind == ECHO_CUT) {
-        return fail(e, (struct ar_fault){.code = AR_UPSTREAM_TRUNCATED, .blame = AR_OF_PLACE, .retry_after_ms = -1}, ret);
+        return fail(e,
+                    (struct ar_fault){
+                        .code = AR_UPSTREAM_TRUNCATED, .blame = AR_OF_PLACE, .retry_after_ms = -1},
+                    ret);
     }
-    *ret = e->given++ == 0 ? (struct ar_event){.kind = AR_EV_WHOLE, .answer = &e->answer, .usage = &e->answer.usage}
+    *ret = e->given++ == 0 ? (struct ar_event){.kind = AR_EV_WHOLE,
+                                               .answer = &e->answer,
+                                               .usage = &e->answer.usage}
                            : (struct ar_event){.kind = AR_EV_END};
     e->over = ret->kind == AR_EV_END;
     return true;
@@ -325,7 +347,8 @@ static bool next(struct ar_call *call, struct ar_event *ret)
 static void facts(const struct ar_call *call, struct ar_call_facts *ret)
 {
     const struct echo *e = (const struct echo *)(const void *)call; /* its first member */
-    *ret = (struct ar_call_facts){.status = e->given > 0 ? 200 : 0, .length = -1, .content_frames = e->given};
+    *ret = (struct ar_call_facts){
+        .status = e->given > 0 ? 200 : 0, .length = -1, .content_frames = e->given};
 }
 
 static void close_call(struct ar_call *call)
@@ -336,4 +359,5 @@ static void close_call(struct ar_call *call)
     free(e);
 }
 
-const struct ar_call_ops ar_echo_call = {.name = "echo", .start = start, .next = next, .facts = facts, .close = close_call};
+const struct ar_call_ops ar_echo_call = {
+    .name = "echo", .start = start, .next = next, .facts = facts, .close = close_call};

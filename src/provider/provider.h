@@ -1,5 +1,5 @@
-/* A place that answers: a row of providers.def; and one attempt at it, a call. A call encodes, signs, dials, sends, waits and
- * reads; its owner sees IR events only. Loop thread only. */
+/* A place that answers: a row of providers.def; and one attempt at it, a call. A call encodes,
+ * signs, dials, sends, waits and reads; its owner sees IR events only. Loop thread only. */
 #ifndef AR_PROVIDER_PROVIDER_H
 #define AR_PROVIDER_PROVIDER_H
 
@@ -11,11 +11,18 @@ enum ar_auth {
 #include "provider/auth.def"
 #undef X
 };
-enum { AR_PLACE_LOCAL = 1, AR_PLACE_COUNT = 2, AR_PLACE_CUSTOM = 4, AR_PLACE_ROUTER = 8, AR_PLACE_GENERATOR = 16 };
+enum {
+    AR_PLACE_LOCAL = 1,
+    AR_PLACE_COUNT = 2,
+    AR_PLACE_CUSTOM = 4,
+    AR_PLACE_ROUTER = 8,
+    AR_PLACE_GENERATOR = 16
+};
 
 struct ar_provider {
     const char *name, *title, *base_url;
-    const char *paths[AR_DIALECT_COUNT]; /* by dialect id; NULL: not spoken, "": the dialect's own */
+    const char
+        *paths[AR_DIALECT_COUNT]; /* by dialect id; NULL: not spoken, "": the dialect's own */
     enum ar_auth auth;
     const char *key_env, *models;
     enum ar_vendor vendor;
@@ -33,33 +40,35 @@ const char *ar_auth_prefix(enum ar_auth a);
 void ar_model_facts(struct ar_str model, struct ar_target *t);
 
 struct ar_call_ops;
-/* One attempt, all that it needs. Every pointer is borrowed until close (they live in the flow or its snapshot). */
+/* One attempt, all that it needs. Every pointer is borrowed until close (they live in the flow or
+ * its snapshot). */
 struct ar_call_spec {
     const struct ar_call_ops *ops;
     const struct ar_dialect *dialect; /* of the upstream */
     struct ar_target target;
     struct ar_origin origin;
-    struct ar_str method, path; /* path: request target */
+    struct ar_str method, path;            /* path: request target */
     struct ar_str auth_header, auth_value; /* n 0: none */
     struct ar_str secret;                  /* to be masked in what comes back; n 0: none */
     enum ar_op op;
-    bool native;                      /* body goes by edits, events carry raw */
+    bool native; /* body goes by edits, events carry raw */
     bool upstream_stream, client_stream;
     bool swallow_usage, keep_wishes, ask_usage, force_whole;
     bool relays_stream; /* out, PASS: the answer is an event stream, to be relayed at once */
-    struct ar_str body;               /* native: the client's */
+    struct ar_str body; /* native: the client's */
     const struct ar_outline *outline; /* native */
     const struct ar_request *request; /* else; sealed */
     const struct ar_header *headers;  /* the client's that may travel, then the upstream's own */
     unsigned header_count;
     int64_t connect_ms, first_byte_ms, silence_ms, total_ms;
-    size_t whole_max;             /* a whole answer to decode may be this big */
+    size_t whole_max; /* a whole answer to decode may be this big */
     struct ar_stamp stamp;
     struct ar_arena *arena; /* of the attempt's request: encoding */
     struct ar_pool *pool;
     struct ar_loop *loop;
     struct ar_waker *waker;
-    struct ar_losses losses; /* strict: in; the rest is written by the call; last, as it is cleared apart */
+    struct ar_losses
+        losses; /* strict: in; the rest is written by the call; last, as it is cleared apart */
 };
 struct ar_call {
     const struct ar_call_ops *ops;
@@ -70,18 +79,20 @@ struct ar_call_facts {
     const struct ar_header *headers; /* of the answer; borrows until close */
     unsigned header_count;
     struct ar_str content_type;
-    int64_t length;         /* of a whole native answer; -1 unknown */
-    uint64_t content_bytes, content_frames; /* of output seen, for estimates when usage never comes */
+    int64_t length; /* of a whole native answer; -1 unknown */
+    uint64_t content_bytes,
+        content_frames; /* of output seen, for estimates when usage never comes */
 };
 struct ar_call_ops {
     const char *name;
     struct ar_call *(*start)(struct ar_call_spec *spec); /* never fails: faults are ERROR events */
-    /* true: one event. false: nothing now, a wake follows. ERROR or END is the last; asserted. A refused encoding, a refused
-     * connection, a 429, HTML with 200, an error frame, truncation, a passed deadline are each one ERROR event with blame; a
-     * whole answer comes as WHOLE, or unfolded if client_stream; a whole native one as RAW pieces, USAGE, STOP, END. */
+    /* true: one event. false: nothing now, a wake follows. ERROR or END is the last; asserted. A
+     * refused encoding, a refused connection, a 429, HTML with 200, an error frame, truncation, a
+     * passed deadline are each one ERROR event with blame; a whole answer comes as WHOLE, or
+     * unfolded if client_stream; a whole native one as RAW pieces, USAGE, STOP, END. */
     bool (*next)(struct ar_call *c, struct ar_event *ret);
     void (*facts)(const struct ar_call *c, struct ar_call_facts *ret); /* at any time */
-    void (*close)(struct ar_call *c);                                  /* takes c; in any phase; cancels upstream */
+    void (*close)(struct ar_call *c); /* takes c; in any phase; cancels upstream */
 };
 extern const struct ar_call_ops ar_http_call, ar_echo_call;
 

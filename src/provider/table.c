@@ -1,28 +1,29 @@
 /*
- * The tables of places and models as functions. Rows are data; a look-up is a walk, done when a configuration is loaded or an
- * attempt begins. Owns nothing.
+ * The tables of places and models as functions. Rows are data; a look-up is a walk, done when a
+ * configuration is loaded or an attempt begins. Owns nothing.
  */
 #include "provider/provider.h"
 
-#define Q(id) AR_QUIRK(id)
-#define C(id) AR_CAP(id)
-#define LOCAL AR_PLACE_LOCAL
-#define COUNT AR_PLACE_COUNT
-#define CUSTOM AR_PLACE_CUSTOM
-#define ROUTER AR_PLACE_ROUTER
+#define Q(id)     AR_QUIRK(id)
+#define C(id)     AR_CAP(id)
+#define LOCAL     AR_PLACE_LOCAL
+#define COUNT     AR_PLACE_COUNT
+#define CUSTOM    AR_PLACE_CUSTOM
+#define ROUTER    AR_PLACE_ROUTER
 #define GENERATOR AR_PLACE_GENERATOR
 
 static const struct ar_provider ROWS[] = {
-#define X(row_name, row_title, row_base, chat, anthropic, row_auth, row_key, row_models, row_vendor, row_quirks, row_flags)        \
-    {.name = row_name,                                                                                                             \
-     .title = row_title,                                                                                                           \
-     .base_url = row_base,                                                                                                         \
-     .paths = {[AR_DIALECT_CHAT] = chat, [AR_DIALECT_ANTHROPIC] = anthropic},                                                      \
-     .auth = AR_AUTH_##row_auth,                                                                                                   \
-     .key_env = row_key,                                                                                                           \
-     .models = row_models,                                                                                                         \
-     .vendor = AR_VENDOR_##row_vendor,                                                                                             \
-     .quirks = row_quirks,                                                                                                         \
+#define X(row_name, row_title, row_base, chat, anthropic, row_auth, row_key, row_models,           \
+          row_vendor, row_quirks, row_flags)                                                       \
+    {.name = row_name,                                                                             \
+     .title = row_title,                                                                           \
+     .base_url = row_base,                                                                         \
+     .paths = {[AR_DIALECT_CHAT] = chat, [AR_DIALECT_ANTHROPIC] = anthropic},                      \
+     .auth = AR_AUTH_##row_auth,                                                                   \
+     .key_env = row_key,                                                                           \
+     .models = row_models,                                                                         \
+     .vendor = AR_VENDOR_##row_vendor,                                                             \
+     .quirks = row_quirks,                                                                         \
      .flags = row_flags},
 #include "provider/providers.def"
 #undef X

@@ -1,6 +1,7 @@
 /*
- * Upstreams made of configuration and table: URLs taken apart once, dialects resolved, keys fingerprinted. What a model's name
- * means to an upstream is answered here too. Memory is the configuration's; nothing changes after the build.
+ * Upstreams made of configuration and table: URLs taken apart once, dialects resolved, keys
+ * fingerprinted. What a model's name means to an upstream is answered here too. Memory is the
+ * configuration's; nothing changes after the build.
  */
 #include "provider/upstream.h"
 
@@ -9,12 +10,15 @@
 
 #include <stdio.h>
 
-static enum ar_code bad(const struct ar_config *c, const struct ar_conf_upstream *u, struct ar_err *err, const char *what, struct ar_str value)
+static enum ar_code bad(const struct ar_config *c, const struct ar_conf_upstream *u,
+                        struct ar_err *err, const char *what, struct ar_str value)
 {
     if (u->line > 0) {
-        return ar_fail(err, AR_INVALID_REQUEST, "%.*s:%u: upstream %.*s: %s%.*s", AR_FMT(c->path), u->line, AR_FMT(u->name), what, AR_FMT(value));
+        return ar_fail(err, AR_INVALID_REQUEST, "%.*s:%u: upstream %.*s: %s%.*s", AR_FMT(c->path),
+                       u->line, AR_FMT(u->name), what, AR_FMT(value));
     }
-    return ar_fail(err, AR_INVALID_REQUEST, "upstream %.*s (%s): %s%.*s", AR_FMT(u->name), u->origin, what, AR_FMT(value));
+    return ar_fail(err, AR_INVALID_REQUEST, "upstream %.*s (%s): %s%.*s", AR_FMT(u->name),
+                   u->origin, what, AR_FMT(value));
 }
 
 void ar_providers_from_env(struct ar_config *c, const char *(*getenv_fn)(const char *))
@@ -31,7 +35,8 @@ void ar_providers_from_env(struct ar_config *c, const char *(*getenv_fn)(const c
         struct ar_conf_upstream *u = ar_config_add_upstream(c, "env");
         u->name = u->provider = ar_str_of(p->name);
         u->priority = 2;
-        ar_config_set_keys(c, u, ar_arena_copy(&c->arena, ar_str_of(secret)), ar_arena_fmt(&c->arena, "env %s", p->key_env));
+        ar_config_set_keys(c, u, ar_arena_copy(&c->arena, ar_str_of(secret)),
+                           ar_arena_fmt(&c->arena, "env %s", p->key_env));
     }
     bool has_default = false, has_echo = false;
     for (struct ar_conf_upstream *u = c->upstreams; u; u = u->next) {
@@ -51,22 +56,26 @@ void ar_providers_from_env(struct ar_config *c, const char *(*getenv_fn)(const c
     }
 }
 
-static enum ar_code build_base(struct ar_config *c, const struct ar_conf_upstream *conf, struct ar_str text, struct ar_base *ret,
-                               struct ar_err *err)
+static enum ar_code build_base(struct ar_config *c, const struct ar_conf_upstream *conf,
+                               struct ar_str text, struct ar_base *ret, struct ar_err *err)
 {
     struct ar_url url;
     if (ar_url_parse(text, &url) != AR_OK) {
         return bad(c, conf, err, "not a base URL like https://host/v1: ", text);
     }
-    struct ar_str proxy = conf->proxy.n > 0 ? conf->proxy : ar_no_proxy_matches(c->env_no_proxy, url.host) ? AR_LIT("") : c->env_proxy;
+    struct ar_str proxy = conf->proxy.n > 0                                ? conf->proxy
+                          : ar_no_proxy_matches(c->env_no_proxy, url.host) ? AR_LIT("")
+                                                                           : c->env_proxy;
     if (ar_str_is_lit(proxy, "none")) {
         proxy = AR_LIT("");
     }
-    bool local = ar_str_is_lit(url.host, "localhost") || ar_str_has_prefix(url.host, AR_LIT("127.")) || ar_str_is_lit(url.host, "::1");
+    bool local = ar_str_is_lit(url.host, "localhost") ||
+                 ar_str_has_prefix(url.host, AR_LIT("127.")) || ar_str_is_lit(url.host, "::1");
     if (local && conf->proxy.n == 0) {
         proxy = AR_LIT("");
     }
-    if (proxy.n > 0 && !ar_str_has_prefix(proxy, AR_LIT("http://")) && !ar_str_has_prefix(proxy, AR_LIT("socks5://"))) {
+    if (proxy.n > 0 && !ar_str_has_prefix(proxy, AR_LIT("http://")) &&
+        !ar_str_has_prefix(proxy, AR_LIT("socks5://"))) {
         return bad(c, conf, err, "proxy must begin with http:// or socks5://", AR_LIT(""));
     }
     ret->origin = (struct ar_origin){.tls = url.tls,
@@ -81,8 +90,10 @@ static enum ar_code build_base(struct ar_config *c, const struct ar_conf_upstrea
     return AR_OK;
 }
 
-/* Request target for an operation in a dialect: the row's template behind the base URL's path, or the dialect's own path joined. */
-static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base *b, unsigned dialect, bool count, struct ar_arena *a)
+/* Request target for an operation in a dialect: the row's template behind the base URL's path, or
+ * the dialect's own path joined. */
+static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base *b,
+                               unsigned dialect, bool count, struct ar_arena *a)
 {
     const char *template = u->provider->paths[dialect];
     const struct ar_dialect *d = ar_dialect_by_id(dialect);
@@ -90,8 +101,8 @@ static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base
         const char *path = count ? d->path_count : d->path_generate;
         return path ? ar_base_join(b, ar_str_of(path), a) : (struct ar_str){NULL, 0};
     }
-    return ar_arena_fmt(a, "%.*s%s%s%s%.*s", AR_FMT(b->path), template, count ? "/count_tokens" : "", b->query.n > 0 ? "?" : "",
-                        AR_FMT(b->query));
+    return ar_arena_fmt(a, "%.*s%s%s%s%.*s", AR_FMT(b->path), template,
+                        count ? "/count_tokens" : "", b->query.n > 0 ? "?" : "", AR_FMT(b->query));
 }
 
 static enum ar_code build_bases(struct ar_config *c, struct ar_upstream *u, struct ar_err *err)
@@ -127,7 +138,8 @@ static enum ar_code build_dialects(struct ar_config *c, struct ar_upstream *u, s
     for (unsigned i = 0; i < u->conf->dialects.n; i++) {
         const struct ar_dialect *d = ar_dialect_by_name(u->conf->dialects.v[i]);
         if (!d) {
-            return bad(c, u->conf, err, "unknown dialect (chat, anthropic): ", u->conf->dialects.v[i]);
+            return bad(c, u->conf, err,
+                       "unknown dialect (chat, anthropic): ", u->conf->dialects.v[i]);
         }
         if (!ar_upstream_speaks(u, d)) {
             u->dialects[u->dialect_count++] = d;
@@ -152,7 +164,8 @@ static void build_keys(struct ar_config *c, struct ar_upstream *u)
     }
 }
 
-static enum ar_code build_one(struct ar_config *c, struct ar_conf_upstream *conf, struct ar_upstream *u, struct ar_err *err)
+static enum ar_code build_one(struct ar_config *c, struct ar_conf_upstream *conf,
+                              struct ar_upstream *u, struct ar_err *err)
 {
     if (conf->provider.n == 0 && conf->name.n > 0) {
         conf->provider = conf->name; /* - name: openai */
@@ -164,15 +177,17 @@ static enum ar_code build_one(struct ar_config *c, struct ar_conf_upstream *conf
     u->name = conf->name;
     u->provider = ar_provider_find(conf->provider);
     if (!u->provider) {
-        return bad(c, conf, err, conf->provider.n > 0 ? "unknown provider " : "needs a provider", conf->provider);
+        return bad(c, conf, err, conf->provider.n > 0 ? "unknown provider " : "needs a provider",
+                   conf->provider);
     }
     build_keys(c, u);
     int64_t pass = u->key_count == 0;
     if (conf->passthrough.n > 0) {
         struct ar_err why;
-        enum ar_code code = ar_str_is_lit(conf->passthrough, "true")    ? AR_OK
-                            : ar_str_is_lit(conf->passthrough, "false") ? AR_OK
-                                                                        : ar_fail(&why, AR_INVALID_REQUEST, "bool");
+        enum ar_code code = ar_str_is_lit(conf->passthrough, "true") ? AR_OK
+                            : ar_str_is_lit(conf->passthrough, "false")
+                                ? AR_OK
+                                : ar_fail(&why, AR_INVALID_REQUEST, "bool");
         if (code != AR_OK) {
             return bad(c, conf, err, "passthrough must be true or false, not ", conf->passthrough);
         }
@@ -256,7 +271,8 @@ static bool ends_in_version(struct ar_str path)
         at--;
     }
     struct ar_str last = ar_str_from(path, at);
-    return ar_str_is_lit(last, "openai") || (last.n >= 2 && last.p[0] == 'v' && last.p[1] >= '0' && last.p[1] <= '9');
+    return ar_str_is_lit(last, "openai") ||
+           (last.n >= 2 && last.p[0] == 'v' && last.p[1] >= '0' && last.p[1] <= '9');
 }
 
 struct ar_str ar_base_join(const struct ar_base *b, struct ar_str full_path, struct ar_arena *a)
@@ -266,5 +282,6 @@ struct ar_str ar_base_join(const struct ar_base *b, struct ar_str full_path, str
         size_t slash = 1 + ar_str_find_char(ar_str_from(full_path, 1), '/');
         tail = ar_str_from(full_path, slash);
     }
-    return ar_arena_fmt(a, "%.*s%.*s%s%.*s", AR_FMT(b->path), AR_FMT(tail), b->query.n > 0 ? "?" : "", AR_FMT(b->query));
+    return ar_arena_fmt(a, "%.*s%.*s%s%.*s", AR_FMT(b->path), AR_FMT(tail),
+                        b->query.n > 0 ? "?" : "", AR_FMT(b->query));
 }

@@ -1,5 +1,5 @@
-/* Upstreams: what the operator configured, resolved against the providers table. Immutable, part of a snapshot; borrows from the
- * configuration. Any thread. */
+/* Upstreams: what the operator configured, resolved against the providers table. Immutable, part of
+ * a snapshot; borrows from the configuration. Any thread. */
 #ifndef AR_PROVIDER_UPSTREAM_H
 #define AR_PROVIDER_UPSTREAM_H
 
@@ -10,7 +10,7 @@ struct ar_health; /* route/health.h */
 
 struct ar_base {
     struct ar_origin origin;
-    struct ar_str url, path, query; /* path: of the base URL, no trailing slash */
+    struct ar_str url, path, query;             /* path: of the base URL, no trailing slash */
     struct ar_str targets[AR_DIALECT_COUNT][2]; /* request target by dialect; generate, count */
     struct ar_health *health;
 };
@@ -39,18 +39,20 @@ struct ar_upstreams {
     struct ar_strs notices; /* lines for the log */
 };
 
-/* Environment: switches on the rows whose key variable is set, and the default upstream, where the file names none. Before
- * ar_upstreams_build. */
+/* Environment: switches on the rows whose key variable is set, and the default upstream, where the
+ * file names none. Before ar_upstreams_build. */
 void ar_providers_from_env(struct ar_config *c, const char *(*getenv_fn)(const char *));
 
-/* Resolves all enabled upstreams. Errors name the place in the file: AR_INVALID_REQUEST. Memory: the config's arena, so the
- * result dies with it. */
-enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret, struct ar_err *err) AR_MUST;
+/* Resolves all enabled upstreams. Errors name the place in the file: AR_INVALID_REQUEST. Memory:
+ * the config's arena, so the result dies with it. */
+enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret,
+                                struct ar_err *err) AR_MUST;
 
 /* Does u serve the model (INTERFACE 5)? *ret_sent: the name to send. */
 bool ar_upstream_serves(const struct ar_upstream *u, struct ar_str model, struct ar_str *ret_sent);
 bool ar_upstream_speaks(const struct ar_upstream *u, const struct ar_dialect *d);
-/* A full path ("/v1/models") joined to a base URL as INTERFACE 5 says: its version is dropped where the base URL has one. Arena. */
+/* A full path ("/v1/models") joined to a base URL as INTERFACE 5 says: its version is dropped where
+ * the base URL has one. Arena. */
 struct ar_str ar_base_join(const struct ar_base *b, struct ar_str full_path, struct ar_arena *a);
 
 #endif

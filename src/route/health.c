@@ -1,7 +1,7 @@
 /*
- * Health records. Insertion claims a free slot by compare-and-swap on its id; ids are hashes, so no key is kept here. A full
- * neighbourhood is counted and answered with NULL, which every function takes as "nothing known". Rates are GCRA: one time stamp,
- * one compare-and-swap. Never blocks.
+ * Health records. Insertion claims a free slot by compare-and-swap on its id; ids are hashes, so no
+ * key is kept here. A full neighbourhood is counted and answered with NULL, which every function
+ * takes as "nothing known". Rates are GCRA: one time stamp, one compare-and-swap. Never blocks.
  */
 #include "route/health.h"
 
@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-#define LOAD(x) atomic_load_explicit(&(x), memory_order_relaxed)
+#define LOAD(x)     atomic_load_explicit(&(x), memory_order_relaxed)
 #define STORE(x, v) atomic_store_explicit(&(x), (v), memory_order_relaxed)
 
 enum { PROBES = 16, MINUTE_MS = 60000 };
@@ -47,7 +47,8 @@ void ar_health_table_free(struct ar_health_table *t)
 }
 
 /* A slot whose owner has been idle for long becomes a fresh one of id. */
-static bool evict(struct ar_health_table *t, struct ar_health *h, uint64_t old, uint64_t id, int64_t now_ms)
+static bool evict(struct ar_health_table *t, struct ar_health *h, uint64_t old, uint64_t id,
+                  int64_t now_ms)
 {
     if (t->evict_ms == 0 || now_ms - LOAD(h->used_ms) < t->evict_ms || LOAD(h->in_flight) > 0 ||
         !atomic_compare_exchange_strong(&h->id, &old, id)) {
@@ -62,14 +63,17 @@ static bool evict(struct ar_health_table *t, struct ar_health *h, uint64_t old, 
     return true;
 }
 
-struct ar_health *ar_health_get(struct ar_health_table *t, const char *kind, struct ar_str id_text, int64_t now_ms)
+struct ar_health *ar_health_get(struct ar_health_table *t, const char *kind, struct ar_str id_text,
+                                int64_t now_ms)
 {
     uint64_t id = ar_hash64(id_text, ar_hash64(ar_str_of(kind), 0)) | 1;
     for (int pass = 0; pass < 2; pass++) {
         for (unsigned i = 0; i < PROBES; i++) {
             struct ar_health *h = &t->slots[(id + i) & t->mask];
             uint64_t there = LOAD(h->id);
-            bool mine = there == id || (there == 0 && atomic_compare_exchange_strong(&h->id, &there, id)) || there == id;
+            bool mine = there == id ||
+                        (there == 0 && atomic_compare_exchange_strong(&h->id, &there, id)) ||
+                        there == id;
             mine = mine || (pass == 1 && evict(t, h, there, id, now_ms));
             if (mine) {
                 STORE(h->used_ms, now_ms);
@@ -123,7 +127,8 @@ uint64_t ar_health_turn(struct ar_health *h)
 }
 
 /* GCRA with a burst of a minute's worth: may n units go now? Takes them if so. */
-static bool rate_take(_Atomic int64_t *tat_ms, int64_t per_minute, int64_t n, int64_t now_ms, int64_t *ret_until_ms)
+static bool rate_take(_Atomic int64_t *tat_ms, int64_t per_minute, int64_t n, int64_t now_ms,
+                      int64_t *ret_until_ms)
 {
     int64_t tat = atomic_load_explicit(tat_ms, memory_order_relaxed), next;
     do {
@@ -133,24 +138,28 @@ static bool rate_take(_Atomic int64_t *tat_ms, int64_t per_minute, int64_t n, in
             return false;
         }
         next = from + n * MINUTE_MS / per_minute;
-    } while (!atomic_compare_exchange_weak_explicit(tat_ms, &tat, next, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(tat_ms, &tat, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
 }
 
 static bool day_take(_Atomic uint64_t *day, int64_t limit)
 {
-    uint64_t today = (uint64_t)(ar_clock_unix_ms() / 86400000), was = atomic_load_explicit(day, memory_order_relaxed), next;
+    uint64_t today = (uint64_t)(ar_clock_unix_ms() / 86400000),
+             was = atomic_load_explicit(day, memory_order_relaxed), next;
     do {
         uint64_t used = was >> 32 == today ? was & UINT32_MAX : 0;
         if (used >= (uint64_t)limit) {
             return false;
         }
         next = today << 32 | (used + 1);
-    } while (!atomic_compare_exchange_weak_explicit(day, &was, next, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(day, &was, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
 }
 
-bool ar_health_take(struct ar_health *h, const struct ar_key_limits *l, int64_t now_ms, int64_t *ret_until_ms)
+bool ar_health_take(struct ar_health *h, const struct ar_key_limits *l, int64_t now_ms,
+                    int64_t *ret_until_ms)
 {
     if (!h) {
         return true;
@@ -173,7 +182,8 @@ bool ar_health_take(struct ar_health *h, const struct ar_key_limits *l, int64_t 
     return ok;
 }
 
-void ar_health_give(struct ar_health *h, const struct ar_key_limits *l, int64_t tokens, int64_t now_ms)
+void ar_health_give(struct ar_health *h, const struct ar_key_limits *l, int64_t tokens,
+                    int64_t now_ms)
 {
     if (!h) {
         return;
@@ -184,6 +194,7 @@ void ar_health_give(struct ar_health *h, const struct ar_key_limits *l, int64_t 
         int64_t tat = LOAD(h->tpm_tat_ms), next;
         do {
             next = (tat > now_ms ? tat : now_ms) + tokens * MINUTE_MS / l->tpm;
-        } while (!atomic_compare_exchange_weak_explicit(&h->tpm_tat_ms, &tat, next, memory_order_relaxed, memory_order_relaxed));
+        } while (!atomic_compare_exchange_weak_explicit(
+            &h->tpm_tat_ms, &tat, next, memory_order_relaxed, memory_order_relaxed));
     }
 }

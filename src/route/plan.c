@@ -1,7 +1,8 @@
 /*
- * The plan: entries (upstream, model, dialect) in order of preference; within an entry a grid of base URLs and keys. A failure
- * moves along the grid by what failed (key: same place, next key; place: same key, next place), then through the rest of the grid,
- * then to the next entry. It owns nothing but arena memory; it reads health and configuration and never touches a socket.
+ * The plan: entries (upstream, model, dialect) in order of preference; within an entry a grid of
+ * base URLs and keys. A failure moves along the grid by what failed (key: same place, next key;
+ * place: same key, next place), then through the rest of the grid, then to the next entry. It owns
+ * nothing but arena memory; it reads health and configuration and never touches a socket.
  */
 #include "route/plan.h"
 
@@ -17,11 +18,11 @@ struct entry {
     const struct ar_dialect *dialect;
     struct ar_str model;
     const char *why;
-    bool callers;              /* keys are the caller's */
-    unsigned keys, bases;      /* sizes of the grid; keys at least 1 */
+    bool callers;         /* keys are the caller's */
+    unsigned keys, bases; /* sizes of the grid; keys at least 1 */
     unsigned key_from, base_from;
     uint64_t *tried;     /* a base each; bit k: (base, key k) was taken */
-    unsigned dead_bases;       /* bits: nobody answers there */
+    unsigned dead_bases; /* bits: nobody answers there */
 };
 
 struct ar_plan {
@@ -61,11 +62,13 @@ void ar_route_attach(struct ar_route *r, struct ar_upstreams *all)
         u->health = ar_health_get(r->own, "upstream", u->name, 0);
         for (unsigned b = 0; b < u->base_count; b++) {
             int n = snprintf(id, sizeof id, "%.*s %.*s", AR_FMT(u->name), AR_FMT(u->bases[b].url));
-            u->bases[b].health = ar_health_get(r->own, "base", ar_str_n(id, (size_t)n < sizeof id ? (size_t)n : sizeof id - 1), 0);
+            u->bases[b].health = ar_health_get(
+                r->own, "base", ar_str_n(id, (size_t)n < sizeof id ? (size_t)n : sizeof id - 1), 0);
         }
         for (unsigned k = 0; k < u->key_count; k++) {
             int n = snprintf(id, sizeof id, "%.*s %s", AR_FMT(u->name), u->keys[k].print);
-            u->keys[k].health = ar_health_get(r->own, "key", ar_str_n(id, (size_t)n < sizeof id ? (size_t)n : sizeof id - 1), 0);
+            u->keys[k].health = ar_health_get(
+                r->own, "key", ar_str_n(id, (size_t)n < sizeof id ? (size_t)n : sizeof id - 1), 0);
         }
     }
 }
@@ -92,7 +95,8 @@ static bool names(struct ar_jval list, const struct ar_upstream *u, uint32_t *re
     struct ar_jiter it = ar_json_iter(list);
     for (uint32_t i = 0; ar_json_next(&it); i++) {
         struct ar_str s = ar_json_esc(it.val);
-        if (s.p && (ar_str_is_nocase(s, u->name) || ar_str_is_nocase(s, ar_str_of(u->provider->name)))) {
+        if (s.p &&
+            (ar_str_is_nocase(s, u->name) || ar_str_is_nocase(s, ar_str_of(u->provider->name)))) {
             *ret_at = i;
             return true;
         }
@@ -109,7 +113,8 @@ static bool is_wished(const struct wishes *w, const struct ar_upstream *u)
     if (w->only.doc && !names(w->only, u, &at)) {
         return false;
     }
-    return !names(w->ignore, u, &at) && !(w->no_fallbacks && w->order.doc && !names(w->order, u, &at));
+    return !names(w->ignore, u, &at) &&
+           !(w->no_fallbacks && w->order.doc && !names(w->order, u, &at));
 }
 
 static unsigned split_keys(struct ar_str list, struct ar_arena *a, struct ar_str **ret)
@@ -126,12 +131,15 @@ static unsigned split_keys(struct ar_str list, struct ar_arena *a, struct ar_str
     return n;
 }
 
-static const struct ar_dialect *dialect_for(const struct ar_upstream *u, const struct ar_plan_ask *ask)
+static const struct ar_dialect *dialect_for(const struct ar_upstream *u,
+                                            const struct ar_plan_ask *ask)
 {
     if (u->provider->flags & AR_PLACE_GENERATOR) {
         return &ar_dialect_chat; /* never seen on a wire */
     }
-    return ask->client && ar_upstream_speaks(u, ask->client) ? ask->client : u->dialect_count > 0 ? u->dialects[0] : NULL;
+    return ask->client && ar_upstream_speaks(u, ask->client) ? ask->client
+           : u->dialect_count > 0                            ? u->dialects[0]
+                                                             : NULL;
 }
 
 /* Spreads turn t over n keys by weight: proportional, and neighbours in time are different keys. */
@@ -195,8 +203,8 @@ static void start_grid(struct entry *e, const struct ar_plan_ask *ask)
 }
 
 /* Adds u for a model unless it cannot be used at all. *ret_needs_key: it could, with a secret. */
-static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const struct ar_upstream *u, struct ar_str sent, const char *why,
-                      bool *ret_needs_key)
+static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const struct ar_upstream *u,
+                      struct ar_str sent, const char *why, bool *ret_needs_key)
 {
     if (p->entry_count == p->entry_cap) {
         return;
@@ -225,7 +233,10 @@ static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const st
     }
     struct entry *e = &p->entries[p->entry_count];
     *e = (struct entry){.u = u, .dialect = d, .model = sent, .why = why, .callers = callers};
-    e->keys = callers ? p->client_key_count : u->key_count > KEYS_MAX ? KEYS_MAX : u->key_count > 0 ? u->key_count : 1;
+    e->keys = callers                   ? p->client_key_count
+              : u->key_count > KEYS_MAX ? KEYS_MAX
+              : u->key_count > 0        ? u->key_count
+                                        : 1;
     e->bases = u->base_count > BASES_MAX ? BASES_MAX : u->base_count;
     e->tried = ar_arena_zalloc(p->arena, e->bases * sizeof *e->tried);
     p->entry_count += e->tried != NULL;
@@ -238,10 +249,12 @@ struct ranked {
 };
 
 /* Upstreams of equal priority share by balance; a wished order comes before everything. */
-static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask, const struct wishes *w)
+static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask,
+                 const struct wishes *w)
 {
     struct ar_str how = ask->snapshot->config->balance;
-    struct ar_health *h = n > 1 ? ar_health_get(ask->route->own, "balance", ask->model, ask->now_ms) : NULL;
+    struct ar_health *h =
+        n > 1 ? ar_health_get(ask->route->own, "balance", ask->model, ask->now_ms) : NULL;
     uint64_t t = n > 1 ? ar_health_turn(h) : 0;
     for (unsigned i = 0; i < n; i++) {
         unsigned peers = 0, mine = 0;
@@ -262,13 +275,17 @@ static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask, co
             }
         } else if (ar_str_is_lit(how, "random")) {
             share = (int64_t)ar_rand_below(ask->rand, 1000);
-        } else if (ar_str_is_lit(how, "weighted") && weight > 0) { /* exponential race: first with probability weight / sum */
-            share = (int64_t)((double)ar_rand_below(ask->rand, 1000000) / (double)(v[i].u->conf->weight > 0 ? v[i].u->conf->weight : 1));
+        } else if (ar_str_is_lit(how, "weighted") &&
+                   weight > 0) { /* exponential race: first with probability weight / sum */
+            share = (int64_t)((double)ar_rand_below(ask->rand, 1000000) /
+                              (double)(v[i].u->conf->weight > 0 ? v[i].u->conf->weight : 1));
         }
         uint32_t wished = 0;
-        bool in_order = !(v[i].u->provider->flags & AR_PLACE_ROUTER) && names(w->order, v[i].u, &wished);
+        bool in_order =
+            !(v[i].u->provider->flags & AR_PLACE_ROUTER) && names(w->order, v[i].u, &wished);
         int64_t first = w->order.doc ? (in_order ? (int64_t)wished : 1000) : 0;
-        v[i].order = (first << 50) + (v[i].u->conf->priority << 30) + (share < (1 << 29) ? share : (1 << 29));
+        v[i].order = (first << 50) + (v[i].u->conf->priority << 30) +
+                     (share < (1 << 29) ? share : (1 << 29));
     }
     for (unsigned i = 1; i < n; i++) { /* insertion sort: stable, a handful of rows */
         struct ranked x = v[i];
@@ -282,7 +299,8 @@ static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask, co
 }
 
 /* All upstreams that serve one model, in order, into the plan. Returns how many were found. */
-static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, struct ar_str model, const struct wishes *w, bool *needs_key)
+static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, struct ar_str model,
+                          const struct wishes *w, bool *needs_key)
 {
     const struct ar_upstreams *all = ask->snapshot->upstreams;
     struct ranked v[ENTRIES_MAX];
@@ -292,7 +310,8 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
     for (unsigned i = 0; i < all->n && n < ENTRIES_MAX; i++) {
         const struct ar_upstream *u = &all->v[i];
         bool pinned = ask->pin.n == 0 || ar_str_is(ask->pin, u->name);
-        bool serves = ask->any_model ? !(u->provider->flags & AR_PLACE_GENERATOR) && (!ask->client || ar_upstream_speaks(u, ask->client))
+        bool serves = ask->any_model ? !(u->provider->flags & AR_PLACE_GENERATOR) &&
+                                           (!ask->client || ar_upstream_speaks(u, ask->client))
                                      : ar_upstream_serves(u, model, &sent);
         sent = ask->any_model ? model : sent;
         if (pinned && serves && is_wished(w, u)) {
@@ -325,8 +344,11 @@ static enum ar_code not_found(const struct ar_plan_ask *ask, struct ar_err *err)
         for (unsigned k = 0; k < all->v[i].conf->model_count; k++) {
             struct ar_str from = all->v[i].conf->models[k].from;
             size_t head = ask->model.n < 4 ? ask->model.n : 4;
-            if (from.n >= head && ar_str_find_nocase(from, ar_str_head(ask->model, head)) < from.n && n < sizeof near) {
-                n += (size_t)snprintf(near + n, sizeof near - n, "%s%.*s", n > 0 ? ", " : "", AR_FMT(ar_str_head(from, 40)));
+            if (from.n >= head &&
+                ar_str_find_nocase(from, ar_str_head(ask->model, head)) < from.n &&
+                n < sizeof near) {
+                n += (size_t)snprintf(near + n, sizeof near - n, "%s%.*s", n > 0 ? ", " : "",
+                                      AR_FMT(ar_str_head(from, 40)));
             }
         }
     }
@@ -335,14 +357,18 @@ static enum ar_code not_found(const struct ar_plan_ask *ask, struct ar_err *err)
         for (unsigned i = 0; i < all->n; i++) {
             known |= ar_str_is(ask->pin, all->v[i].name);
         }
-        return ar_fail(err, AR_MODEL_NOT_FOUND, known ? "upstream %.*s does not serve model %.*s" : "there is no upstream %.*s (model %.*s)",
+        return ar_fail(err, AR_MODEL_NOT_FOUND,
+                       known ? "upstream %.*s does not serve model %.*s"
+                             : "there is no upstream %.*s (model %.*s)",
                        AR_FMT(ar_str_head(ask->pin, 40)), AR_FMT(ar_str_head(ask->model, 60)));
     }
-    return ar_fail(err, AR_MODEL_NOT_FOUND, "no upstream serves model %.*s%s%s", AR_FMT(ar_str_head(ask->model, 60)),
+    return ar_fail(err, AR_MODEL_NOT_FOUND, "no upstream serves model %.*s%s%s",
+                   AR_FMT(ar_str_head(ask->model, 60)),
                    near[0] ? "; near: " : "; see GET /v1/models", near);
 }
 
-enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, struct ar_plan **ret, struct ar_err *err)
+enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, struct ar_plan **ret,
+                          struct ar_err *err)
 {
     struct ar_plan *p = ar_arena_new(a, struct ar_plan);
     struct ar_jdoc wish_doc = {.nodes = NULL}, models_doc = {.nodes = NULL};
@@ -358,11 +384,14 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
     p->client_key_count = split_keys(ask->client_keys, a, &p->client_keys);
     if (ask->wishes.p && ar_json_parse(ask->wishes, AR_JSON_DEPTH, a, &wish_doc, err) == AR_OK) {
         struct ar_jval root = ar_json_root(&wish_doc);
-        w = (struct wishes){ar_json_get_lit(root, "only"), ar_json_get_lit(root, "ignore"), ar_json_get_lit(root, "order"),
+        w = (struct wishes){ar_json_get_lit(root, "only"), ar_json_get_lit(root, "ignore"),
+                            ar_json_get_lit(root, "order"),
                             ar_json_is(ar_json_get_lit(root, "allow_fallbacks"), AR_J_FALSE)};
     }
-    bool more = ask->models.p && ar_json_parse(ask->models, AR_JSON_DEPTH, a, &models_doc, err) == AR_OK;
-    p->entry_cap = ask->snapshot->upstreams->n * (more ? 1 + ar_json_count(ar_json_root(&models_doc)) : 1);
+    bool more =
+        ask->models.p && ar_json_parse(ask->models, AR_JSON_DEPTH, a, &models_doc, err) == AR_OK;
+    p->entry_cap =
+        ask->snapshot->upstreams->n * (more ? 1 + ar_json_count(ar_json_root(&models_doc)) : 1);
     p->entry_cap = p->entry_cap < ENTRIES_MAX ? p->entry_cap : ENTRIES_MAX;
     p->entries = ar_arena_alloc(a, (p->entry_cap + 1) * sizeof *p->entries);
     if (!p->entries) {
@@ -373,14 +402,17 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
         struct ar_jiter it = ar_json_iter(ar_json_root(&models_doc));
         while (ar_json_next(&it)) {
             struct ar_str name = ar_json_unescape_in(ar_json_esc(it.val), a);
-            found += name.p && !ar_str_is(name, ask->model) ? add_model(p, ask, name, &w, &needs_key) : 0;
+            found += name.p && !ar_str_is(name, ask->model)
+                         ? add_model(p, ask, name, &w, &needs_key)
+                         : 0;
         }
     }
     if (found == 0) {
         return not_found(ask, err);
     }
     if (p->entry_count == 0) {
-        return needs_key ? ar_fail(err, AR_KEY_MISSING, "send your key as Authorization: Bearer or x-api-key")
+        return needs_key ? ar_fail(err, AR_KEY_MISSING,
+                                   "send your key as Authorization: Bearer or x-api-key")
                          : ar_fail(err, AR_NO_UPSTREAM, "no upstream can take this request");
     }
     for (unsigned i = 0; i < p->entry_count; i++) {
@@ -390,7 +422,8 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
     return AR_OK;
 }
 
-static struct ar_health *key_health(struct ar_plan *p, const struct entry *e, unsigned k, int64_t now_ms)
+static struct ar_health *key_health(struct ar_plan *p, const struct entry *e, unsigned k,
+                                    int64_t now_ms)
 {
     if (e->callers) {
         char id[8 + 64];
@@ -404,18 +437,23 @@ static struct ar_health *key_health(struct ar_plan *p, const struct entry *e, un
     return e->u->key_count > 0 ? e->u->keys[k].health : NULL;
 }
 
-/* Takes (base b, key k) of e if its health allows. soft: those that rest without being told to are fine too. */
-static bool take(struct ar_plan *p, struct entry *e, unsigned b, unsigned k, bool soft, int64_t now_ms)
+/* Takes (base b, key k) of e if its health allows. soft: those that rest without being told to are
+ * fine too. */
+static bool take(struct ar_plan *p, struct entry *e, unsigned b, unsigned k, bool soft,
+                 int64_t now_ms)
 {
-    struct ar_health *kh = key_health(p, e, k, now_ms), *bh = e->u->bases ? e->u->bases[b].health : NULL;
+    struct ar_health *kh = key_health(p, e, k, now_ms),
+                     *bh = e->u->bases ? e->u->bases[b].health : NULL;
     int64_t until, base_until;
-    enum ar_fitness kf = ar_health_fitness(kh, now_ms, &until), bf = ar_health_fitness(bh, now_ms, &base_until);
+    enum ar_fitness kf = ar_health_fitness(kh, now_ms, &until),
+                    bf = ar_health_fitness(bh, now_ms, &base_until);
     struct ar_key_limits limits = {0};
     if (!e->callers && e->u->key_count > 0) {
         const struct ar_conf_key *c = e->u->keys[k].conf;
         limits = (struct ar_key_limits){c->rpm, c->tpm, c->daily_requests, c->concurrency};
     }
-    bool ok = (kf == AR_FIT || (soft && kf == AR_RESTS_SOFT)) && (bf == AR_FIT || (soft && bf == AR_RESTS_SOFT));
+    bool ok = (kf == AR_FIT || (soft && kf == AR_RESTS_SOFT)) &&
+              (bf == AR_FIT || (soft && bf == AR_RESTS_SOFT));
     until = bf == AR_RESTS_HARD && base_until > until ? base_until : until;
     ok = ok && ar_health_take(kh, &limits, now_ms, &until);
     if (!ok) {
@@ -443,7 +481,8 @@ static bool take(struct ar_plan *p, struct entry *e, unsigned b, unsigned k, boo
     if (c->key) {
         memcpy(c->key_print, c->key->print, sizeof c->key_print);
     } else if (c->secret.n > 0) { /* a stranger's: told apart within this process only */
-        (void)snprintf(c->key_print, sizeof c->key_print, "%08x", (unsigned)ar_hash64(c->secret, 0));
+        (void)snprintf(c->key_print, sizeof c->key_print, "%08x",
+                       (unsigned)ar_hash64(c->secret, 0));
     }
     if (bh) {
         atomic_fetch_add_explicit(&bh->in_flight, 1, memory_order_relaxed);
@@ -452,7 +491,8 @@ static bool take(struct ar_plan *p, struct entry *e, unsigned b, unsigned k, boo
     return true;
 }
 
-/* Looks through the grid of e from (base_from, key_from); by_key: the next key of the same base comes before the next base. */
+/* Looks through the grid of e from (base_from, key_from); by_key: the next key of the same base
+ * comes before the next base. */
 static bool take_from(struct ar_plan *p, struct entry *e, bool by_key, bool soft, int64_t now_ms)
 {
     unsigned outer = by_key ? e->bases : e->keys, inner = by_key ? e->keys : e->bases;
@@ -494,7 +534,8 @@ static int usefulness(const struct ar_fault *f)
 
 static void remember(struct ar_plan *p, const struct ar_fault *f)
 {
-    bool as_is = f->upstream_status > 0 && (p->cand.callers_secret || f->blame == AR_OF_CALLER || f->blame == AR_OF_MODEL);
+    bool as_is = f->upstream_status > 0 &&
+                 (p->cand.callers_secret || f->blame == AR_OF_CALLER || f->blame == AR_OF_MODEL);
     if (usefulness(f) >= usefulness(&p->best)) {
         int64_t sooner = p->best.retry_after_ms;
         bool same = p->best.code == f->code;
@@ -515,7 +556,8 @@ static bool is_unreachable(enum ar_code code)
 static bool retry_same(struct ar_plan *p, const struct ar_fault *fault, int64_t now_ms)
 {
     struct ar_candidate *c = &p->cand;
-    if (!fault || fault->blame != AR_OF_PLACE || p->retries >= (unsigned)c->upstream->conf->max_retries) {
+    if (!fault || fault->blame != AR_OF_PLACE ||
+        p->retries >= (unsigned)c->upstream->conf->max_retries) {
         return false;
     }
     struct entry *e = &p->entries[c->entry];
@@ -524,7 +566,8 @@ static bool retry_same(struct ar_plan *p, const struct ar_fault *fault, int64_t 
     return take(p, e, c->base_at, c->key_at, true, now_ms);
 }
 
-enum ar_poll ar_plan_next(struct ar_plan *p, int64_t now_ms, const struct ar_fault *fault, const struct ar_candidate **ret)
+enum ar_poll ar_plan_next(struct ar_plan *p, int64_t now_ms, const struct ar_fault *fault,
+                          const struct ar_candidate **ret)
 {
     bool by_key = true;
     if (fault) {
@@ -547,7 +590,8 @@ enum ar_poll ar_plan_next(struct ar_plan *p, int64_t now_ms, const struct ar_fau
     if (p->attempts >= p->max_attempts) {
         return AR_ENDED;
     }
-    for (int soft = 0; soft < 2; soft++) { /* those that rest come after all that are fit, of any entry */
+    for (int soft = 0; soft < 2;
+         soft++) { /* those that rest come after all that are fit, of any entry */
         for (unsigned i = p->entry_at; i < p->entry_count; i++) {
             if (take_from(p, &p->entries[i], by_key || i != p->cand.entry, soft, now_ms)) {
                 *ret = &p->cand;
@@ -562,14 +606,23 @@ enum ar_poll ar_plan_next(struct ar_plan *p, int64_t now_ms, const struct ar_fau
     return AR_ENDED;
 }
 
-enum { REST_CONNECT_MS = 2000, REST_RATE_MS = 5000, REST_KEY_MS = 60000, REST_PLACE_MS = 5000, REST_MAX_MS = 3600000, FAILS_TO_REST = 3 };
+enum {
+    REST_CONNECT_MS = 2000,
+    REST_RATE_MS = 5000,
+    REST_KEY_MS = 60000,
+    REST_PLACE_MS = 5000,
+    REST_MAX_MS = 3600000,
+    FAILS_TO_REST = 3
+};
 
 static void teach_key(struct ar_health *h, const struct ar_fault *f, int64_t now_ms)
 {
     if (f->retry_after_ms >= 0) {
-        ar_health_rest(h, now_ms + (f->retry_after_ms < REST_MAX_MS ? f->retry_after_ms : REST_MAX_MS), true);
+        ar_health_rest(
+            h, now_ms + (f->retry_after_ms < REST_MAX_MS ? f->retry_after_ms : REST_MAX_MS), true);
     } else {
-        ar_health_rest(h, now_ms + (f->code == AR_UPSTREAM_RATE_LIMITED ? REST_RATE_MS : REST_KEY_MS), false);
+        ar_health_rest(
+            h, now_ms + (f->code == AR_UPSTREAM_RATE_LIMITED ? REST_RATE_MS : REST_KEY_MS), false);
     }
 }
 
@@ -579,14 +632,16 @@ static void teach_place(struct ar_health *h, const struct ar_fault *f, int64_t n
     if (is_unreachable(f->code)) {
         ar_health_rest(h, now_ms + REST_CONNECT_MS, false);
     } else if (f->retry_after_ms > 0) {
-        ar_health_rest(h, now_ms + (f->retry_after_ms < REST_MAX_MS ? f->retry_after_ms : REST_MAX_MS), false);
+        ar_health_rest(
+            h, now_ms + (f->retry_after_ms < REST_MAX_MS ? f->retry_after_ms : REST_MAX_MS), false);
     } else if (fails >= FAILS_TO_REST) {
         int doublings = fails - FAILS_TO_REST < 4 ? fails - FAILS_TO_REST : 4;
         ar_health_rest(h, now_ms + (REST_PLACE_MS << doublings), false);
     }
 }
 
-void ar_plan_report(struct ar_plan *p, const struct ar_candidate *c, const struct ar_fault *fault, int64_t tokens, int64_t now_ms)
+void ar_plan_report(struct ar_plan *p, const struct ar_candidate *c, const struct ar_fault *fault,
+                    int64_t tokens, int64_t now_ms)
 {
     struct ar_health *base = c->base ? c->base->health : NULL;
     AR_ASSERT(p->taken);
@@ -610,11 +665,14 @@ void ar_plan_verdict(const struct ar_plan *p, int64_t now_ms, struct ar_fault *r
     *ret_as_is = p->best_as_is;
     *ret = p->best;
     if (ret->code == AR_OK) { /* nobody was even tried: all rest because they were told to */
-        *ret = (struct ar_fault){.code = AR_UPSTREAM_RATE_LIMITED, .blame = AR_OF_KEY, .retry_after_ms = -1};
-        ret->message = AR_LIT("every key of the upstreams that serve this model is resting after a rate limit");
+        *ret = (struct ar_fault){
+            .code = AR_UPSTREAM_RATE_LIMITED, .blame = AR_OF_KEY, .retry_after_ms = -1};
+        ret->message = AR_LIT(
+            "every key of the upstreams that serve this model is resting after a rate limit");
         *ret_as_is = false;
     }
-    bool waits = ret->code == AR_UPSTREAM_RATE_LIMITED || ret->code == AR_UPSTREAM_OVERLOADED || ret->code == AR_NO_UPSTREAM;
+    bool waits = ret->code == AR_UPSTREAM_RATE_LIMITED || ret->code == AR_UPSTREAM_OVERLOADED ||
+                 ret->code == AR_NO_UPSTREAM;
     if (waits && ret->retry_after_ms < 0) {
         ret->retry_after_ms = p->rest_until_ms > now_ms ? p->rest_until_ms - now_ms : 5000;
     }

@@ -1,5 +1,5 @@
-/* Who could serve a request, best first, asked for one at a time: health is read when a candidate is taken, not when the plan is
- * made. Loop thread; shares only atomics. */
+/* Who could serve a request, best first, asked for one at a time: health is read when a candidate
+ * is taken, not when the plan is made. Loop thread; shares only atomics. */
 #ifndef AR_ROUTE_PLAN_H
 #define AR_ROUTE_PLAN_H
 
@@ -28,10 +28,10 @@ struct ar_candidate { /* borrows the plan's snapshot and the request's memory */
     const struct ar_key *key; /* NULL: the caller's, or none */
     struct ar_str secret;     /* n 0: none */
     bool callers_secret;
-    struct ar_str model;      /* to be sent */
-    char key_print[9];        /* fingerprint of the secret; empty: none */
-    const char *why;          /* static text for the trace */
-    unsigned attempt;         /* 1 is the first */
+    struct ar_str model; /* to be sent */
+    char key_print[9];   /* fingerprint of the secret; empty: none */
+    const char *why;     /* static text for the trace */
+    unsigned attempt;    /* 1 is the first */
     /* private */
     struct ar_health *key_health;
     struct ar_key_limits limits;
@@ -47,24 +47,32 @@ struct ar_plan_ask {
     struct ar_str wishes, models;    /* raw OpenRouter wishes of the body; absent: none */
     struct ar_str pin;               /* X-AnyRouter-Provider; n 0: none */
     struct ar_str client_keys;       /* the caller's secret, or several with commas; n 0: none */
-    bool any_model;    /* a pass-through that names none: the first by priority that speaks the dialect */
+    bool any_model; /* a pass-through that names none: the first by priority that speaks the dialect
+                     */
     bool callers_only; /* only the caller's own key may pay */
     int64_t now_ms;
 };
-/* Errors: AR_MODEL_NOT_FOUND (near matches in the note), AR_KEY_MISSING, AR_NO_UPSTREAM, AR_TOO_LARGE. Arena. */
-enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, struct ar_plan **ret, struct ar_err *err) AR_MUST;
+/* Errors: AR_MODEL_NOT_FOUND (near matches in the note), AR_KEY_MISSING, AR_NO_UPSTREAM,
+ * AR_TOO_LARGE. Arena. */
+enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, struct ar_plan **ret,
+                          struct ar_err *err) AR_MUST;
 
-/* The next candidate, its concurrency slot taken. fault: why the last was left; NULL at first. READY; ENDED: none is left, or fault
- * is the caller's; ask ar_plan_verdict. */
-enum ar_poll ar_plan_next(struct ar_plan *p, int64_t now_ms, const struct ar_fault *fault, const struct ar_candidate **ret);
-/* Exactly once for each candidate taken: gives the slot back and teaches health. fault NULL: served. Faults of the caller and
- * cancelled attempts (AR_CLIENT_CLOSED) teach nothing. tokens: used, 0 unknown. */
-void ar_plan_report(struct ar_plan *p, const struct ar_candidate *c, const struct ar_fault *fault, int64_t tokens, int64_t now_ms);
-/* What the caller is told when all failed: the most useful fault, not the last. *ret_as_is: the upstream refused the caller's own
- * key or request: its status and text are the answer. */
-void ar_plan_verdict(const struct ar_plan *p, int64_t now_ms, struct ar_fault *ret, bool *ret_as_is);
+/* The next candidate, its concurrency slot taken. fault: why the last was left; NULL at first.
+ * READY; ENDED: none is left, or fault is the caller's; ask ar_plan_verdict. */
+enum ar_poll ar_plan_next(struct ar_plan *p, int64_t now_ms, const struct ar_fault *fault,
+                          const struct ar_candidate **ret);
+/* Exactly once for each candidate taken: gives the slot back and teaches health. fault NULL:
+ * served. Faults of the caller and cancelled attempts (AR_CLIENT_CLOSED) teach nothing. tokens:
+ * used, 0 unknown. */
+void ar_plan_report(struct ar_plan *p, const struct ar_candidate *c, const struct ar_fault *fault,
+                    int64_t tokens, int64_t now_ms);
+/* What the caller is told when all failed: the most useful fault, not the last. *ret_as_is: the
+ * upstream refused the caller's own key or request: its status and text are the answer. */
+void ar_plan_verdict(const struct ar_plan *p, int64_t now_ms, struct ar_fault *ret,
+                     bool *ret_as_is);
 
-/* Upstream names and near matches of a model for messages; public for the models list: does any upstream serve it to the caller? */
+/* Upstream names and near matches of a model for messages; public for the models list: does any
+ * upstream serve it to the caller? */
 bool ar_route_alias(const struct ar_config *c, struct ar_str model, struct ar_str *ret);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * Metrics. Each worker has its own struct, written by its thread alone with relaxed stores and read by whoever renders, so counting
- * costs no locked instruction. Labelled series live in a small fixed table; when it is full the series `other` takes the rest, so
- * no client can grow it. Also the access line: one record, one line.
+ * Metrics. Each worker has its own struct, written by its thread alone with relaxed stores and read
+ * by whoever renders, so counting costs no locked instruction. Labelled series live in a small
+ * fixed table; when it is full the series `other` takes the rest, so no client can grow it. Also
+ * the access line: one record, one line.
  */
 #include "trace/metrics.h"
 
@@ -25,9 +26,11 @@ static const struct ar_metric_row ROWS[] = {
 #include "trace/metrics.def"
 #undef X
 };
-static const double BOUNDS[BUCKETS] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 120};
+static const double BOUNDS[BUCKETS] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025,
+                                       0.1,     0.5,    1,       2.5,    10,    30,    120};
 
-/* One series: written by one thread; `ready` is released after the labels are written, acquired by readers. */
+/* One series: written by one thread; `ready` is released after the labels are written, acquired by
+ * readers. */
 struct series {
     _Atomic int ready;
     enum metric_id metric;
@@ -63,7 +66,8 @@ void ar_metrics_free(struct ar_metrics *m)
 /* Own thread writes: a plain add without a locked instruction. */
 static void add(_Atomic uint64_t *to, uint64_t n)
 {
-    atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 static void copy_label(char *to, size_t size, struct ar_str s)
@@ -76,11 +80,13 @@ static void copy_label(char *to, size_t size, struct ar_str s)
     to[n] = '\0';
 }
 
-static struct series *find(struct ar_metrics *m, enum metric_id id, struct ar_str a, struct ar_str b)
+static struct series *find(struct ar_metrics *m, enum metric_id id, struct ar_str a,
+                           struct ar_str b)
 {
     for (unsigned i = 0; i < m->used; i++) {
         struct series *s = &m->series[i];
-        if (s->metric == id && ar_str_is(ar_str_of(s->a), ar_str_head(a, LABEL_BYTES - 1)) && ar_str_is(ar_str_of(s->b), b)) {
+        if (s->metric == id && ar_str_is(ar_str_of(s->a), ar_str_head(a, LABEL_BYTES - 1)) &&
+            ar_str_is(ar_str_of(s->b), b)) {
             return s;
         }
     }
@@ -96,7 +102,8 @@ static struct series *find(struct ar_metrics *m, enum metric_id id, struct ar_st
     return s;
 }
 
-static void count(struct ar_metrics *m, enum metric_id id, const char *a, struct ar_str a_text, const char *b, uint64_t n)
+static void count(struct ar_metrics *m, enum metric_id id, const char *a, struct ar_str a_text,
+                  const char *b, uint64_t n)
 {
     add(&find(m, id, a ? ar_str_of(a) : a_text, ar_str_of(b))->value, n);
 }
@@ -135,10 +142,12 @@ const char *ar_outcome_name(enum ar_outcome o)
 static void put_access(const struct ar_record *r)
 {
     char status[16], ms[32], tokens[48];
-    const struct ar_attempt_record *last = r->attempt_count > 0 ? &r->attempt[r->attempt_count - 1] : NULL;
+    const struct ar_attempt_record *last =
+        r->attempt_count > 0 ? &r->attempt[r->attempt_count - 1] : NULL;
     (void)snprintf(status, sizeof status, "%d", r->status_sent);
     (void)snprintf(ms, sizeof ms, "%.3f", (double)(r->ended_us - r->begun_us) / 1000);
-    (void)snprintf(tokens, sizeof tokens, "%lld/%lld", (long long)(last ? last->usage.in_total : -1),
+    (void)snprintf(tokens, sizeof tokens, "%lld/%lld",
+                   (long long)(last ? last->usage.in_total : -1),
                    (long long)(last ? last->usage.out_total : -1));
     char attempts[16];
     (void)snprintf(attempts, sizeof attempts, "%u", r->attempt_count);
@@ -147,7 +156,8 @@ static void put_access(const struct ar_record *r)
         {"trace_id", r->trace_id},
         {"outcome", ar_str_of(ar_outcome_name(r->outcome))},
         {"status", ar_str_of(status)},
-        {"code", r->code ? ar_str_of(ar_code_public((enum ar_code)r->code)) : (struct ar_str){NULL, 0}},
+        {"code",
+         r->code ? ar_str_of(ar_code_public((enum ar_code)r->code)) : (struct ar_str){NULL, 0}},
         {"doing", ar_str_of(r->doing)},
         {"dialect", ar_str_of(r->client_dialect)},
         {"model", r->model},
@@ -164,8 +174,10 @@ static void put_access(const struct ar_record *r)
 void ar_record_put(struct ar_metrics *m, const struct ar_record *r, bool access_log)
 {
     int sent = r->status_sent > 0 && r->status_sent < 1000 ? r->status_sent : 499;
-    char status[4] = {(char)('0' + sent / 100), (char)('0' + sent / 10 % 10), (char)('0' + sent % 10), '\0'};
-    count(m, METRIC_REQUESTS, r->client_dialect ? r->client_dialect : "none", (struct ar_str){NULL, 0}, status, 1);
+    char status[4] = {(char)('0' + sent / 100), (char)('0' + sent / 10 % 10),
+                      (char)('0' + sent % 10), '\0'};
+    count(m, METRIC_REQUESTS, r->client_dialect ? r->client_dialect : "none",
+          (struct ar_str){NULL, 0}, status, 1);
     for (unsigned i = 0; i < r->attempt_count; i++) {
         const struct ar_attempt_record *a = &r->attempt[i];
         count(m, METRIC_ATTEMPTS, NULL, a->upstream, ar_outcome_name(a->outcome), 1);
@@ -183,7 +195,8 @@ void ar_record_put(struct ar_metrics *m, const struct ar_record *r, bool access_
         observe(m, METRIC_OVERHEAD, AR_LIT(""), r->attempt[0].begun_us - r->begun_us);
     }
     if (r->code != 0) {
-        count(m, METRIC_ERRORS, ar_code_public((enum ar_code)r->code), (struct ar_str){NULL, 0}, r->doing ? r->doing : "", 1);
+        count(m, METRIC_ERRORS, ar_code_public((enum ar_code)r->code), (struct ar_str){NULL, 0},
+              r->doing ? r->doing : "", 1);
     }
     if (access_log) {
         put_access(r);
@@ -193,11 +206,13 @@ void ar_record_put(struct ar_metrics *m, const struct ar_record *r, bool access_
 /* Sum of one series over all workers into total; the row is found by labels. */
 static void merge(struct series *total, unsigned *n, const struct series *s)
 {
-    if (!atomic_load_explicit(&s->ready, memory_order_acquire)) { /* pairs with the release in find */
+    if (!atomic_load_explicit(&s->ready,
+                              memory_order_acquire)) { /* pairs with the release in find */
         return;
     }
     struct series *t = total;
-    while (t < total + *n && !(t->metric == s->metric && strcmp(t->a, s->a) == 0 && strcmp(t->b, s->b) == 0)) {
+    while (t < total + *n &&
+           !(t->metric == s->metric && strcmp(t->a, s->a) == 0 && strcmp(t->b, s->b) == 0)) {
         t++;
     }
     if (t == total + *n) {
@@ -234,28 +249,34 @@ static void put_histogram(struct ar_buf *out, const struct series *s)
     for (unsigned i = 0; i <= BUCKETS; i++) {
         char le[32];
         below += i < BUCKETS ? atomic_load_explicit(&s->bucket[i], memory_order_relaxed) : 0;
-        (void)snprintf(le, sizeof le, i < BUCKETS ? "le=\"%g\"" : "le=\"+Inf\"", i < BUCKETS ? BOUNDS[i] : 0.0);
+        (void)snprintf(le, sizeof le, i < BUCKETS ? "le=\"%g\"" : "le=\"+Inf\"",
+                       i < BUCKETS ? BOUNDS[i] : 0.0);
         ar_buf_fmt(out, "%s_bucket", name);
         put_labels(out, s, le);
         ar_buf_fmt(out, " %llu\n", (unsigned long long)(i < BUCKETS ? below : all));
     }
     ar_buf_fmt(out, "%s_sum", name);
     put_labels(out, s, "");
-    ar_buf_fmt(out, " %.6f\n%s_count", (double)atomic_load_explicit(&s->sum_us, memory_order_relaxed) / 1e6, name);
+    ar_buf_fmt(out, " %.6f\n%s_count",
+               (double)atomic_load_explicit(&s->sum_us, memory_order_relaxed) / 1e6, name);
     put_labels(out, s, "");
     ar_buf_fmt(out, " %llu\n", (unsigned long long)all);
 }
 
-static void put_metric(struct ar_buf *out, enum metric_id id, const struct series *total, unsigned n)
+static void put_metric(struct ar_buf *out, enum metric_id id, const struct series *total,
+                       unsigned n)
 {
-    ar_buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n", ROWS[id].name, ROWS[id].doc, ROWS[id].name, ROWS[id].type);
+    ar_buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n", ROWS[id].name, ROWS[id].doc, ROWS[id].name,
+               ROWS[id].type);
     for (unsigned i = 0; i < n; i++) {
         if (total[i].metric == id && strcmp(ROWS[id].type, "histogram") == 0) {
             put_histogram(out, &total[i]);
         } else if (total[i].metric == id) {
             ar_buf_fmt(out, "%s", ROWS[id].name);
             put_labels(out, &total[i], "");
-            ar_buf_fmt(out, " %llu\n", (unsigned long long)atomic_load_explicit(&total[i].value, memory_order_relaxed));
+            ar_buf_fmt(
+                out, " %llu\n",
+                (unsigned long long)atomic_load_explicit(&total[i].value, memory_order_relaxed));
         }
     }
 }
@@ -276,7 +297,8 @@ void ar_metrics_render(struct ar_metrics *const *all, unsigned n, struct ar_buf 
     for (unsigned id = 0; id < METRIC_COUNT; id++) {
         put_metric(out, (enum metric_id)id, total, count_total);
         if (id == METRIC_CONNECTIONS || id == METRIC_IN_FLIGHT) {
-            ar_buf_fmt(out, "%s %lld\n", ROWS[id].name, id == METRIC_CONNECTIONS ? connections : in_flight);
+            ar_buf_fmt(out, "%s %lld\n", ROWS[id].name,
+                       id == METRIC_CONNECTIONS ? connections : in_flight);
         }
     }
     free(total);

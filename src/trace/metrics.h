@@ -1,4 +1,5 @@
-/* Counters of one worker, summed when /metrics is asked. A worker writes its own; readers take relaxed loads. */
+/* Counters of one worker, summed when /metrics is asked. A worker writes its own; readers take
+ * relaxed loads. */
 #ifndef AR_TRACE_METRICS_H
 #define AR_TRACE_METRICS_H
 

@@ -1,5 +1,5 @@
-/* Facts of a request, plain data filled as they become true. No prompt, completion or key can be stored here. Borrowed strings
- * live as long as the flow; ar_record_put copies what it keeps. */
+/* Facts of a request, plain data filled as they become true. No prompt, completion or key can be
+ * stored here. Borrowed strings live as long as the flow; ar_record_put copies what it keeps. */
 #ifndef AR_TRACE_RECORD_H
 #define AR_TRACE_RECORD_H
 
@@ -35,7 +35,8 @@ struct ar_record {
 const char *ar_outcome_name(enum ar_outcome o);
 
 struct ar_metrics;
-/* Counts the record and, when asked, logs its access line. Once a request, before its last byte leaves. Worker's thread. */
+/* Counts the record and, when asked, logs its access line. Once a request, before its last byte
+ * leaves. Worker's thread. */
 void ar_record_put(struct ar_metrics *m, const struct ar_record *r, bool access_log);
 
 #endif
