@@ -113,6 +113,7 @@ struct waiting {
     bool (*test)(void *arg);
     void *arg;
     int64_t until_ms;
+    int turns; /* at least: the clock runs on when the machine is busy, the loop does not */
     bool met;
 };
 
@@ -120,7 +121,7 @@ static void on_tick(struct ar_timer *t)
 {
     struct waiting *w = AR_HOLDER(t, struct waiting, timer);
     w->met = w->test && w->test(w->arg);
-    if (w->met || ar_loop_now_ms(w->l) >= w->until_ms) {
+    if (w->met || (--w->turns <= 0 && ar_loop_now_ms(w->l) >= w->until_ms)) {
         ar_loop_stop(w->l);
     } else {
         ar_timer_set(w->l, t, ar_loop_now_ms(w->l) + 1);
@@ -131,6 +132,7 @@ bool wait_until(struct ar_loop *l, bool (*test)(void *arg), void *arg, int ms)
 {
     struct waiting w = {.timer.fire = on_tick, .l = l, .test = test, .arg = arg};
     w.until_ms = ar_loop_now_ms(l) + ms;
+    w.turns = ms < 60 ? ms : 60;
     ar_timer_set(l, &w.timer, ar_loop_now_ms(l));
     ar_loop_run(l);
     ar_timer_clear(l, &w.timer);
