@@ -479,7 +479,16 @@ def test_a_connection_that_dies_under_a_request_is_retried_once(gateway, upstrea
 
 
 def test_connections_are_kept(gateway, upstream):
-    upstream.handler = wire.both("chat")
+    """Also after a stream, when its end came together with its last event."""
+    def run(request, reply):
+        if request.json.get("stream"):
+            raw = "".join(wire.stream("chat", "a")).encode()
+            reply.open_chunks(200, {"content-type": "text/event-stream"})
+            reply.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(raw), raw))
+        else:
+            reply.body(wire.chat_answer())
+
+    upstream.handler = run
     gate = gateway({"upstreams": [place(CHAT, upstream)]})
     for turn in range(30):
         assert gate.chat({**BODY, "stream": turn % 3 == 0}).status == 200

@@ -243,11 +243,10 @@ def test_translated_errors_keep_status_and_text(gateway, upstream, client, statu
                                   b'"the reason"}}]'])
 @pytest.mark.parametrize("client", ["chat", "anthropic"])
 def test_error_bodies_of_other_shapes(gateway, upstream, body, client):
-    upstream.handler = wire.whole(body, 400, type="text/html" if body[:1] == b"<" else "application/json")
     provider = "anthropic-compatible" if client == "chat" else "openai-compatible"
     if client == "chat" and body[:1] == b"[":
-        provider = "openai-compatible"  # only Chat-compatible places of Google's send it
-        body = b""
+        body = b'{"error":{"message":"the reason"}}'  # only Chat-compatible places of Google's send an array
+    upstream.handler = wire.whole(body, 400, type="text/html" if body[:1] == b"<" else "application/json")
     gate = gateway({"upstreams": [place(provider, upstream)]})
     got = gate.post(client, wire.ask(client))
     error = (chat_error if client == "chat" else claude_error)(got, 400)

@@ -147,7 +147,7 @@ def anthropic_to_chat(body):
     add(any(b["type"] == "document" and b["source"]["type"] == "url" for _, b in blocks), "6.2",
         "a document by URL is fetched", "refuse", (), (400, 502, 504))
     add(any(b["type"] == "container_upload" for _, b in blocks), "6.2", "container_upload", "refuse",
-        ("container",))
+        ("container", "messages"))
     add(isinstance(body.get("container"), str) or (body.get("container") or {}).get("id"), "6.9", "container id",
         "refuse", ("container",))
     add(body.get("mcp_servers") or has("mcp_toolset"), "6.3", "mcp_servers", "refuse", ("mcp",))
