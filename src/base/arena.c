@@ -109,7 +109,7 @@ static struct ar_arena_block *add_block(struct ar_arena *a, size_t n)
 void *ar_arena_alloc(struct ar_arena *a, size_t n)
 {
     size_t size;
-    if (__builtin_add_overflow(n, (size_t)(ALIGN - 1 + REDZONE), &size)) {
+    if (__builtin_add_overflow(n, (size_t)ALIGN - 1 + REDZONE, &size)) {
         a->overflowed = true;
         return NULL;
     }

@@ -15,7 +15,7 @@ enum { ZSTD_WINDOW_LOG_MAX = 23 };
 struct ar_decoder {
     enum ar_encoding encoding;
     bool inited, in_member, any;
-    bool more; /* the output was full: there may be more without input */
+    bool more;           /* the output was full: there may be more without input */
     unsigned char first; /* deflate: the byte that waits for its pair */
     bool has_first;
     z_stream z;
@@ -155,7 +155,8 @@ enum ar_poll ar_decoder_run(struct ar_decoder *d, struct ar_str in, size_t *ret_
         if (d->encoding == AR_ENC_ZSTD) {
             ok = zstd_bytes(d, rest, &used, out, &made);
         } else if (!d->inited) {
-            ok = d->encoding == AR_ENC_DEFLATE && start_deflate(d, rest, &used);
+            ok = d->encoding == AR_ENC_DEFLATE && rest.p && rest.n > 0 &&
+                 start_deflate(d, rest, &used);
         } else {
             ok = inflate_bytes(d, rest, &used, out, &made);
         }

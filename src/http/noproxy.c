@@ -26,7 +26,7 @@ static bool is_in_block(struct ar_str host, struct ar_str block)
     int64_t bits;
     unsigned n = address_of(host, a);
     if (slash == block.n || n == 0 || address_of(ar_str_head(block, slash), b) != n ||
-        ar_str_to_i64(ar_str_from(block, slash + 1), 0, n * 8, &bits) != AR_OK) {
+        ar_str_to_i64(ar_str_from(block, slash + 1), 0, (int64_t)n * 8, &bits) != AR_OK) {
         return false;
     }
     size_t whole = (size_t)bits / 8;
@@ -36,15 +36,21 @@ static bool is_in_block(struct ar_str host, struct ar_str block)
 
 static bool matches_entry(struct ar_str entry, struct ar_str host)
 {
+    if (!entry.p) {
+        return false;
+    }
     if (ar_str_is_lit(entry, "*") || is_in_block(host, entry)) {
         return true;
+    }
+    if (entry.n == 0) {
+        return false;
     }
     size_t colon = ar_str_find_char(entry, ':');
     if (colon < entry.n &&
         ar_str_find_char(ar_str_from(entry, colon + 1), ':') == entry.n - colon - 1) {
         entry = ar_str_head(entry, colon);
     }
-    while (entry.n > 0 && (entry.p[0] == '.' || entry.p[0] == '*')) {
+    while (ar_str_has_prefix(entry, AR_LIT(".")) || ar_str_has_prefix(entry, AR_LIT("*"))) {
         entry = ar_str_from(entry, 1);
     }
     if (entry.n == 0 || host.n < entry.n) {

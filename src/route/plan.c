@@ -150,7 +150,7 @@ static unsigned weighted_at(const struct ar_key *keys, unsigned n, uint64_t t)
         sum += (uint64_t)ar_tokens(keys[i].conf->weight);
     }
     if (sum == 0) {
-        return (unsigned)(t % n);
+        return n > 0 ? (unsigned)(t % n) : 0;
     }
     uint64_t step = (sum * 618 / 1000) | 1;
     while (__builtin_expect(sum % step == 0 && step > 1, 0)) {
