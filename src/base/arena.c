@@ -1,7 +1,8 @@
 /*
- * The request arena: a list of blocks, bump-allocated. Build modes: normal; under ASan the unused tail of a
- * block is poisoned, so overruns inside the arena are seen; with AR_ARENA_EMULATE each allocation is its own
- * malloc, so every tool sees every object. Never frees piecemeal, never aborts on a hostile size.
+ * The request arena: a list of blocks, bump-allocated. Build modes: normal; under ASan the unused
+ * tail of a block is poisoned, so overruns inside the arena are seen; with AR_ARENA_EMULATE each
+ * allocation is its own malloc, so every tool sees every object. Never frees piecemeal, never
+ * aborts on a hostile size.
  */
 #include "base/arena.h"
 
@@ -18,11 +19,11 @@
 #endif
 #ifdef HAS_ASAN
 #include <sanitizer/asan_interface.h>
-#define POISON(p, n) ASAN_POISON_MEMORY_REGION((p), (n))
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION((p), (n))
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION((p), (n))
 enum { REDZONE = 16 };
 #else
-#define POISON(p, n) ((void)0)
+#define POISON(p, n)   ((void)0)
 #define UNPOISON(p, n) ((void)0)
 enum { REDZONE = 0 };
 #endif

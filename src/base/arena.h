@@ -1,5 +1,6 @@
-/* Bump allocator of one request: everything in it dies together. Capped: over the cap an allocation is NULL and
- * the arena is marked (sticky), which is AR_TOO_LARGE, never an abort. Owns its blocks. One thread at a time. */
+/* Bump allocator of one request: everything in it dies together. Capped: over the cap an allocation
+ * is NULL and the arena is marked (sticky), which is AR_TOO_LARGE, never an abort. Owns its blocks.
+ * One thread at a time. */
 #ifndef AR_BASE_ARENA_H
 #define AR_BASE_ARENA_H
 

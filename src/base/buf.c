@@ -1,6 +1,7 @@
 /*
- * The capped buffer. Growth doubles, so appends are amortised constant; an append over the cap writes
- * nothing and marks the buffer, so callers test once at the end. Never prints, never touches a socket.
+ * The capped buffer. Growth doubles, so appends are amortised constant; an append over the cap
+ * writes nothing and marks the buffer, so callers test once at the end. Never prints, never touches
+ * a socket.
  */
 #include "base/buf.h"
 

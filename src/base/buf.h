@@ -1,5 +1,5 @@
-/* A growable byte buffer with a mandatory cap and a sticky failure: append freely, check once. Owns its
- * bytes. One thread at a time. */
+/* A growable byte buffer with a mandatory cap and a sticky failure: append freely, check once. Owns
+ * its bytes. One thread at a time. */
 #ifndef AR_BASE_BUF_H
 #define AR_BASE_BUF_H
 

@@ -1,6 +1,6 @@
 /*
- * The two clocks of the system in the units that the program uses. Code that must be tested with a fake clock
- * takes now_ms as an argument instead of asking here.
+ * The two clocks of the system in the units that the program uses. Code that must be tested with a
+ * fake clock takes now_ms as an argument instead of asking here.
  */
 #include "base/clock.h"
 

@@ -1,6 +1,6 @@
 /*
- * The table of failures (err.def) as functions, and the two ways to report one: ar_fail for what the
- * outside world did, AR_ASSERT for what we did. Owns nothing; never logs.
+ * The table of failures (err.def) as functions, and the two ways to report one: ar_fail for what
+ * the outside world did, AR_ASSERT for what we did. Owns nothing; never logs.
  */
 #include "base/err.h"
 

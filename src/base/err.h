@@ -1,4 +1,5 @@
-/* Codes of failure, and the detail that goes with one. Functions that can fail return enum ar_code and are AR_MUST. */
+/* Codes of failure, and the detail that goes with one. Functions that can fail return enum ar_code
+ * and are AR_MUST. */
 #ifndef AR_BASE_ERR_H
 #define AR_BASE_ERR_H
 

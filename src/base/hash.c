@@ -1,6 +1,6 @@
 /*
- * Hashes. SHA-256 is libcrypto's; the table hash is a multiply-and-fold over 8-byte words, good enough for keys
- * that strangers choose only together with a random seed. Owns nothing.
+ * Hashes. SHA-256 is libcrypto's; the table hash is a multiply-and-fold over 8-byte words, good
+ * enough for keys that strangers choose only together with a random seed. Owns nothing.
  */
 #include "base/hash.h"
 

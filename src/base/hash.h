@@ -1,4 +1,5 @@
-/* Hashes: SHA-256 for names that must be stable everywhere, a fast one for tables. Pure; any thread. */
+/* Hashes: SHA-256 for names that must be stable everywhere, a fast one for tables. Pure; any
+ * thread. */
 #ifndef AR_BASE_HASH_H
 #define AR_BASE_HASH_H
 
@@ -8,7 +9,8 @@
 uint64_t ar_hash64(struct ar_str s, uint64_t seed);
 
 void ar_sha256(struct ar_str s, uint8_t ret[32]);
-/* First digits/2 bytes of SHA-256 as lower-case hex: digits even and <= 64; ret has digits + 1 bytes. */
+/* First digits/2 bytes of SHA-256 as lower-case hex: digits even and <= 64; ret has digits + 1
+ * bytes. */
 void ar_sha256_hex(struct ar_str s, unsigned digits, char *ret);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Made ids and text encodings. An id is cut from SHA-256 over seed, label and number: no clock, no counter, no
- * random state, so the same request renders the same bytes. Owns nothing.
+ * Made ids and text encodings. An id is cut from SHA-256 over seed, label and number: no clock, no
+ * counter, no random state, so the same request renders the same bytes. Owns nothing.
  */
 #include "base/id.h"
 
@@ -11,8 +11,8 @@ static const char B64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 static const char B64URL[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /* n characters of an alphabet of size base; two hashes give 64 bytes of material. */
-static void spell(const uint8_t seed[16], const char *label, unsigned nth, unsigned n, const char *set,
-                  unsigned base, char *ret)
+static void spell(const uint8_t seed[16], const char *label, unsigned nth, unsigned n,
+                  const char *set, unsigned base, char *ret)
 {
     char in[64];
     uint8_t sum[64];
@@ -113,7 +113,9 @@ enum ar_code ar_b64_decode(struct ar_str text, struct ar_buf *out)
 
 static int hex_of(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'                 ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                : -1;
 }
 
 struct ar_str ar_percent_decode(struct ar_str s, struct ar_arena *a)

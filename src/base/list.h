@@ -1,5 +1,5 @@
-/* Intrusive doubly linked list: the node lives in the object, so linking never allocates. A head is a node that
- * points to itself when empty. One thread at a time. */
+/* Intrusive doubly linked list: the node lives in the object, so linking never allocates. A head is
+ * a node that points to itself when empty. One thread at a time. */
 #ifndef AR_BASE_LIST_H
 #define AR_BASE_LIST_H
 
@@ -10,13 +10,14 @@ struct ar_node {
     struct ar_node *prev, *next;
 };
 
-/* The object that holds node. The static analyzer does not see that taking a node off changes its head, and would
- * report every loop that frees what it takes off: it is shown a function it cannot look into. */
+/* The object that holds node. The static analyzer does not see that taking a node off changes its
+ * head, and would report every loop that frees what it takes off: it is shown a function it cannot
+ * look into. */
 #ifdef __clang_analyzer__
 void *ar_node_holder(const struct ar_node *node);
 #define AR_HOLDER(node, type, member) ((type *)ar_node_holder(node))
 #else
-#define AR_HOLDER(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define AR_HOLDER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 #endif
 
 static inline void ar_list_init(struct ar_node *head)

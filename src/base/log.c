@@ -1,6 +1,7 @@
 /*
- * The log: logfmt or JSON lines, each written by one write(2) so that lines of several threads do not mix. The
- * level test comes first and costs one relaxed load. Owns the sink's settings, never a file, never a secret.
+ * The log: logfmt or JSON lines, each written by one write(2) so that lines of several threads do
+ * not mix. The level test comes first and costs one relaxed load. Owns the sink's settings, never a
+ * file, never a secret.
  */
 #include "base/log.h"
 
@@ -77,7 +78,8 @@ static void put_pair(struct ar_buf *b, bool json, const char *key, struct ar_str
     }
 }
 
-void ar_log_line(enum ar_log_level level, const char *event, const struct ar_log_pair *pairs, unsigned n)
+void ar_log_line(enum ar_log_level level, const char *event, const struct ar_log_pair *pairs,
+                 unsigned n)
 {
     if (!ar_log_is_on(level)) {
         return;
@@ -92,7 +94,9 @@ void ar_log_line(enum ar_log_level level, const char *event, const struct ar_log
     (void)snprintf(stamp + at, sizeof stamp - at, ".%03dZ", (int)(now % 1000));
     struct ar_buf b;
     ar_buf_init(&b, LINE_MAX_BYTES - 2);
-    ar_buf_fmt(&b, json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "time=%s level=%s event=%s",
+    ar_buf_fmt(&b,
+               json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\""
+                    : "time=%s level=%s event=%s",
                stamp, LEVELS[level], event);
     for (unsigned i = 0; i < n; i++) {
         size_t before = b.n;

@@ -1,5 +1,6 @@
-/* One line per event on standard error: time, level, event, then key=value. The sink is the one mutable global of
- * the program. Any thread; a line is one write. Never log a key, a prompt, a completion or an upstream's body. */
+/* One line per event on standard error: time, level, event, then key=value. The sink is the one
+ * mutable global of the program. Any thread; a line is one write. Never log a key, a prompt, a
+ * completion or an upstream's body. */
 #ifndef AR_BASE_LOG_H
 #define AR_BASE_LOG_H
 
@@ -17,7 +18,8 @@ struct ar_log_pair {
     const char *key;
     struct ar_str value;
 };
-void ar_log_line(enum ar_log_level level, const char *event, const struct ar_log_pair *pairs, unsigned n);
+void ar_log_line(enum ar_log_level level, const char *event, const struct ar_log_pair *pairs,
+                 unsigned n);
 
 /* printf-style text of one pair "note"; for boot and admin, not the request path. */
 void ar_log_note(enum ar_log_level level, const char *event, const char *format, ...)

@@ -1,6 +1,6 @@
 /*
- * Linear-probing hash map. Deletion shifts the cluster back, so there are no tombstones and a lookup stops at the
- * first free slot. Never copies a key.
+ * Linear-probing hash map. Deletion shifts the cluster back, so there are no tombstones and a
+ * lookup stops at the first free slot. Never copies a key.
  */
 #include "base/map.h"
 

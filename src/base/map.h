@@ -1,5 +1,5 @@
-/* String -> pointer, open addressing. Keys are borrowed (they must outlive the map), values are the caller's. Owns
- * its slots. One thread at a time. */
+/* String -> pointer, open addressing. Keys are borrowed (they must outlive the map), values are the
+ * caller's. Owns its slots. One thread at a time. */
 #ifndef AR_BASE_MAP_H
 #define AR_BASE_MAP_H
 

@@ -1,6 +1,6 @@
 /*
- * Randomness. Secrets and ids come from getrandom; choices come from a 64-bit mixing counter whose state the
- * caller owns, so that tests can seed it. Nothing here is shared between threads.
+ * Randomness. Secrets and ids come from getrandom; choices come from a 64-bit mixing counter whose
+ * state the caller owns, so that tests can seed it. Nothing here is shared between threads.
  */
 #include "base/rand.h"
 

@@ -1,4 +1,5 @@
-/* Borrowed bytes: pointer and length by value, no NUL assumed. Nothing here allocates or owns. Any thread. */
+/* Borrowed bytes: pointer and length by value, no NUL assumed. Nothing here allocates or owns. Any
+ * thread. */
 #ifndef AR_BASE_STR_H
 #define AR_BASE_STR_H
 
@@ -13,7 +14,10 @@
 #define AR_FMT(s) (int)(s).n, (s).p
 /* A string of a literal; usable in constant initialisers as AR_LIT_INIT. */
 #define AR_LIT(l) ((struct ar_str){"" l, sizeof(l) - 1})
-#define AR_LIT_INIT(l) {"" l, sizeof(l) - 1}
+#define AR_LIT_INIT(l)                                                                             \
+    {                                                                                              \
+        "" l, sizeof(l) - 1                                                                        \
+    }
 
 /* p NULL means "absent" where a header says so; n 0 with p set means "empty". */
 struct ar_str {
@@ -89,7 +93,8 @@ int ar_str_compare(struct ar_str s, struct ar_str t);
 /* Whole string as a decimal integer in [min, max]. AR_INVALID_REQUEST otherwise. */
 enum ar_code ar_str_to_i64(struct ar_str s, int64_t min, int64_t max, int64_t *ret) AR_MUST;
 
-/* Whole string as a decimal number (JSON syntax or config's "2.00"). AR_INVALID_REQUEST otherwise. */
+/* Whole string as a decimal number (JSON syntax or config's "2.00"). AR_INVALID_REQUEST otherwise.
+ */
 enum ar_code ar_str_to_double(struct ar_str s, double *ret) AR_MUST;
 
 #endif

@@ -36,9 +36,6 @@ static bool is_in_block(struct ar_str host, struct ar_str block)
 
 static bool matches_entry(struct ar_str entry, struct ar_str host)
 {
-    if (!entry.p) {
-        return false;
-    }
     if (ar_str_is_lit(entry, "*") || is_in_block(host, entry)) {
         return true;
     }
