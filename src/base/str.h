@@ -44,7 +44,7 @@ static inline bool ar_str_is(struct ar_str s, struct ar_str t)
 
 static inline bool ar_str_has_prefix(struct ar_str s, struct ar_str prefix)
 {
-    return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
 static inline bool ar_str_has_suffix(struct ar_str s, struct ar_str suffix)

@@ -39,7 +39,7 @@ static bool matches_entry(struct ar_str entry, struct ar_str host)
     if (ar_str_is_lit(entry, "*") || is_in_block(host, entry)) {
         return true;
     }
-    if (entry.n == 0) {
+    if (!entry.p || entry.n == 0) {
         return false;
     }
     size_t colon = ar_str_find_char(entry, ':');
