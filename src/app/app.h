@@ -29,7 +29,7 @@ struct ar_app {
     struct ar_conf_ask ask;
     const char *data_dir;
     struct ar_route route;
-    struct ar_snapshot *snapshot; /* the newest */
+    struct ar_snapshot *snapshot; /* the newest; older ones follow by `older` */
     uint64_t generation;
     struct ar_worker_thread *workers;
     unsigned worker_count, running;
@@ -56,11 +56,14 @@ void ar_worker_drain(void *worker_thread);
 void ar_worker_stop(void *worker_thread);
 struct ar_snapshot_message {
     struct ar_worker_thread *to;
-    struct ar_snapshot *snapshot;
-    struct ar_tls *tls; /* borrowed; NULL: unchanged */
+    struct ar_snapshot *snapshot;  /* to take */
+    const struct ar_snapshot *old; /* given back */
+    struct ar_tls *tls;            /* borrowed; NULL: unchanged */
 };
 /* Messages of workers to the app. */
 void ar_app_worker_ended(void *worker_thread);
+/* One worker has no flow on s any more; the last one frees it. */
+void ar_app_give_back(struct ar_app *app, const struct ar_snapshot *s);
 
 /* "host:port" or "[v6]:port" taken apart; AR_INVALID_REQUEST. */
 enum ar_code ar_listen_address(struct ar_str text, struct ar_str *ret_host,

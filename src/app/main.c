@@ -5,15 +5,14 @@
 
 #include <stdio.h>
 
-static const struct ar_command *const COMMANDS[] = {&ar_command_serve, &ar_command_config,
-                                                    &ar_command_models, &ar_command_docs,
-                                                    &ar_command_version};
-enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
+static const struct ar_command *const COMMANDS[] = {&ar_command_serve,   &ar_command_config,
+                                                    &ar_command_models,  &ar_command_docs,
+                                                    &ar_command_version, NULL};
 
 static int help(FILE *out)
 {
     (void)fprintf(out, "AnyRouter %s, an LLM API gateway.\n\n", AR_VERSION);
-    for (unsigned i = 0; i < COMMAND_COUNT; i++) {
+    for (unsigned i = 0; COMMANDS[i]; i++) {
         (void)fprintf(out, "  anyrouter %s\n", COMMANDS[i]->usage);
     }
     (void)fprintf(out, "\nanyrouter COMMAND --help says more.\n");
@@ -25,14 +24,14 @@ int main(int argc, char **argv)
     if (argc < 2) {
         return help(stderr);
     }
-    for (unsigned i = 0; i < COMMAND_COUNT; i++) {
+    for (unsigned i = 0; COMMANDS[i]; i++) {
         if (strcmp(argv[1], COMMANDS[i]->name) == 0) {
             return COMMANDS[i]->run((struct ar_args){argc - 2, argv + 2});
         }
     }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0) {
-        for (unsigned i = 0; argc > 2 && i < COMMAND_COUNT; i++) {
+        for (unsigned i = 0; argc > 2 && COMMANDS[i]; i++) {
             if (strcmp(argv[2], COMMANDS[i]->name) == 0) {
                 return ar_print_help(COMMANDS[i]);
             }

@@ -67,11 +67,12 @@ static void reload(void *arg)
     }
     ar_snapshot_announce(s);
     s->holders = app->worker_count;
-    app->snapshot = s; /* the old one is freed when every worker gave it back */
+    s->older = app->snapshot; /* freed when every worker gave it back */
+    app->snapshot = s;
     for (unsigned i = 0; i < app->worker_count; i++) {
         struct ar_snapshot_message *m = malloc(sizeof *m);
         AR_ASSERT(m != NULL);
-        *m = (struct ar_snapshot_message){&app->workers[i], s, tls};
+        *m = (struct ar_snapshot_message){.to = &app->workers[i], .snapshot = s, .tls = tls};
         (void)ar_loop_post(app->workers[i].worker.loop, ar_worker_take_snapshot, m);
     }
     if (tls) {
@@ -100,6 +101,18 @@ void ar_app_worker_ended(void *worker_thread)
     }
     if (--app->running == 0) {
         ar_loop_stop(app->loop);
+    }
+}
+
+void ar_app_give_back(struct ar_app *app, const struct ar_snapshot *s)
+{
+    for (struct ar_snapshot **at = &app->snapshot; *at; at = &(*at)->older) {
+        if (*at == s && --(*at)->holders == 0) {
+            struct ar_snapshot *done = *at;
+            *at = done->older;
+            ar_snapshot_free(done);
+            return;
+        }
     }
 }
 
@@ -236,7 +249,11 @@ static void clean_up(struct ar_app *app)
         ar_loop_free(app->loop);
     }
     ar_tls_unref(app->tls);
-    ar_snapshot_free(app->snapshot);
+    while (app->snapshot) {
+        struct ar_snapshot *s = app->snapshot;
+        app->snapshot = s->older;
+        ar_snapshot_free(s);
+    }
     ar_route_done(&app->route);
     if (app->lock_fd >= 0) {
         (void)close(app->lock_fd);

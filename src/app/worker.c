@@ -56,9 +56,7 @@ static void accept_one(void *user, struct ar_stream *s)
 static void give_back(void *message)
 {
     struct ar_snapshot_message *m = message;
-    if (--m->snapshot->holders == 0) {
-        ar_snapshot_free(m->snapshot);
-    }
+    ar_app_give_back(m->to->app, m->old);
     free(m);
 }
 
@@ -68,8 +66,7 @@ static void retire(struct ar_worker *w, const struct ar_snapshot *s)
     struct ar_worker_thread *t = w->app;
     struct ar_snapshot_message *m = malloc(sizeof *m);
     AR_ASSERT(m != NULL);
-    *m = (struct ar_snapshot_message){.to = t};
-    memcpy(&m->snapshot, &s, sizeof s); /* the app owns it and frees it */
+    *m = (struct ar_snapshot_message){.to = t, .old = s};
     if (!ar_loop_post(t->app->loop, give_back, m)) {
         free(m);
     }

@@ -126,9 +126,9 @@ static struct ar_flow *take_flow(struct ar_worker *w)
         AR_ASSERT(f != NULL);
     }
     memset(f, 0, offsetof(struct ar_flow, seat));
-    memset(&f->seat, 0, offsetof(struct ar_seat, sink) + offsetof(struct ar_sink, losses));
-    f->seat.spec.losses.n = f->seat.sink.losses.n = f->seal_losses.n = f->left_losses.n = 0;
-    memset(&f->record, 0, offsetof(struct ar_record, attempt));
+    memset(&f->seat, 0, offsetof(struct ar_seat, spec));
+    f->seat.spec.losses.n = 0;
+    memset(&f->record, 0, sizeof f->record);
     f->seat.sink.out = out;
     f->arena = arena;
     f->body = body;
@@ -155,7 +155,7 @@ void ar_flow_start(void *worker, struct ar_conn *c, const struct ar_request_head
     uint64_t a = ar_rand_next(&w->rand), b = ar_rand_next(&w->rand);
     memcpy(f->id, &a, 8);
     memcpy(f->id + 8, &b, 8);
-    for (unsigned i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++) {
         f->record.request_id[2 * i] = HEX[f->id[i] >> 4];
         f->record.request_id[2 * i + 1] = HEX[f->id[i] & 15];
     }

@@ -48,9 +48,9 @@ struct ar_sink {
     struct ar_framer framer;
     struct ar_writer *writer;
     struct ar_fold *fold;
-    size_t given;            /* bytes of out that the client's connection has taken */
-    bool has_whole;          /* a WHOLE event was written: END adds nothing */
-    struct ar_losses losses; /* of the answer's translation; last, as it is cleared apart */
+    size_t given;             /* bytes of out that the client's connection has taken */
+    bool has_whole;           /* a WHOLE event was written: END adds nothing */
+    struct ar_losses *losses; /* of the answer's translation; NULL: native */
 };
 
 /* One attempt and its answer. */
@@ -69,7 +69,6 @@ struct ar_seat {
  * fail-over is free. COMMITTED: content is out: no fail-over. Only rises. */
 enum ar_commit { AR_HELD, AR_OPENED, AR_COMMITTED };
 
-enum { AR_RELAY_HEADERS_MAX = 48 };
 struct ar_flow {
     struct ar_waker waker; /* the only one: connection and call wake it */
     struct ar_job job;
@@ -96,8 +95,12 @@ struct ar_flow {
     bool strict, wants_stream;
     struct ar_buf body;
     struct ar_outline outlined;
-    struct ar_request *request; /* NULL until decoded */
+    struct ar_request *request;    /* NULL until decoded */
+    struct ar_losses *seal_losses; /* of pairing calls with results; NULL: not decoded */
+    struct ar_str left_warnings;   /* of the attempt that was left last */
     struct ar_plan *plan;
+    struct ar_header
+        *travel; /* the client's headers that may go to the upstream of the attempt; arena */
     unsigned travel_count;
     struct ar_fault left;  /* why the seat was left; pick hands it to the plan and clears it */
     struct ar_fault fault; /* why the request failed; code AR_OK: it did not */
@@ -110,11 +113,8 @@ struct ar_flow {
     uint8_t id[16];
     /* From here on: cleared in parts, where it is used. */
     struct ar_seat seat;
-    struct ar_losses seal_losses; /* of pairing calls with results */
-    struct ar_losses left_losses; /* of the attempt that was left last */
-    struct ar_header
-        travel[AR_RELAY_HEADERS_MAX]; /* the client's headers that may go to an upstream */
     struct ar_record record;
+    struct ar_attempt_record first_attempt;
     struct ar_flow *next_spare;
 };
 

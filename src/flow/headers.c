@@ -70,9 +70,14 @@ void ar_flow_travel(struct ar_flow *f, bool native)
     const struct ar_upstream *u = f->seat.cand->upstream;
     unsigned n = 0;
     struct ar_str connection = ar_header_lit(f->head->headers, f->head->header_count, "connection");
+    f->travel = ar_arena_alloc(&f->arena, (f->head->header_count + u->conf->header_count + 2U) *
+                                              sizeof *f->travel);
+    f->travel_count = 0;
+    if (!f->travel) {
+        return; /* over the cap: the attempt's encoding fails */
+    }
     bool betas = (u->provider->quirks & AR_QUIRK(BETA_HEADERS)) != 0;
-    for (unsigned i = 0; native && i < f->head->header_count && n < AR_RELAY_HEADERS_MAX - 16;
-         i++) {
+    for (unsigned i = 0; native && i < f->head->header_count; i++) {
         struct ar_header h = f->head->headers[i];
         bool ok = may_travel(h.name, connection) &&
                   (betas || !ar_str_is_nocase(h.name, AR_LIT("anthropic-beta")));
@@ -83,15 +88,14 @@ void ar_flow_travel(struct ar_flow *f, bool native)
             f->travel[n++] = h;
         }
     }
-    for (unsigned k = 0; k < u->conf->header_count && n < AR_RELAY_HEADERS_MAX - 1; k++) {
+    for (unsigned k = 0; k < u->conf->header_count; k++) {
         f->travel[n++] = (struct ar_header){u->conf->headers[k].name, u->conf->headers[k].value};
     }
     if (!ar_header_lit(f->travel, n, "user-agent").p) {
         f->travel[n++] = (struct ar_header){AR_LIT("user-agent"), AR_LIT("anyrouter")};
     }
     bool anthropic = native && f->dialect == &ar_dialect_anthropic;
-    if (anthropic && !ar_header_lit(f->travel, n, "anthropic-version").p &&
-        n < AR_RELAY_HEADERS_MAX) {
+    if (anthropic && !ar_header_lit(f->travel, n, "anthropic-version").p) {
         f->travel[n++] = (struct ar_header){AR_LIT("anthropic-version"), AR_LIT("2023-06-01")};
     }
     f->travel_count = n;
@@ -174,7 +178,7 @@ unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct a
         put(v, &n, AR_LIT("access-control-expose-headers"), AR_LIT("*"));
     }
     if (f->record.attempt_count > 0) {
-        int64_t us = f->record.attempt[0].begun_us - f->record.begun_us;
+        int64_t us = f->record.attempt[0]->begun_us - f->record.begun_us;
         put(v, &n, AR_LIT("x-anyrouter-overhead-us"), ar_arena_i64(&f->arena, us));
     }
     if ((f->seat.call || f->seat.counts_here) && f->fault.code == AR_OK) {

@@ -21,9 +21,8 @@ void ar_sink_open(struct ar_flow *f)
 {
     struct ar_sink *s = &f->seat.sink;
     struct ar_buf out = s->out; /* its memory is used again */
-    memset(s, 0, offsetof(struct ar_sink, losses));
-    s->losses.strict = s->losses.refused = false;
-    s->losses.n = 0;
+    memset(s, 0, sizeof *s);
+    s->losses = f->seat.native ? NULL : ar_arena_new(&f->arena, struct ar_losses);
     s->out = out;
     ar_buf_clear(&s->out);
     s->out.max = (size_t)f->snapshot->config->limits_request_memory;
@@ -98,7 +97,7 @@ static enum ar_code put_written(struct ar_flow *f, const struct ar_event *ev)
     struct ar_sink *s = &f->seat.sink;
     if (!s->writer) {
         struct ar_write_how how = write_how(f);
-        s->writer = f->dialect->writer_new(&how, &s->losses, &f->arena);
+        s->writer = f->dialect->writer_new(&how, s->losses, &f->arena);
     }
     struct ar_event with_usage = *ev;
     if (ev->kind == AR_EV_STOP && (!ev->usage || !ar_usage_is_known(ev->usage))) {

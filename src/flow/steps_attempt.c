@@ -60,15 +60,18 @@ enum ar_next ar_run_decode(struct ar_flow *f)
         ar_header_lit(f->head->headers, f->head->header_count, "anthropic-beta"), &f->outlined.doc};
     enum ar_code code =
         f->dialect->decode_request(ar_buf_view(&f->body), &in, f->op, &f->arena, &f->request, &err);
-    f->seal_losses.strict = f->strict;
-    f->seal_losses.refused = false;
-    f->seal_losses.n = 0;
+    f->seal_losses = ar_arena_new(&f->arena, struct ar_losses);
+    if (!f->seal_losses) {
+        code = ar_fail(&err, AR_TOO_LARGE, "the request needs too much memory");
+    } else {
+        f->seal_losses->strict = f->strict;
+    }
     if (code == AR_OK) {
-        code = ar_request_seal(f->request, &f->arena, &f->seal_losses, &err);
+        code = ar_request_seal(f->request, &f->arena, f->seal_losses, &err);
     }
     if (code == AR_LOSSY) {
-        (void)ar_fail(&err, code, "%s", f->seal_losses.why);
-        memcpy(err.at, f->seal_losses.field, sizeof err.at);
+        (void)ar_fail(&err, code, "%s", f->seal_losses->why);
+        memcpy(err.at, f->seal_losses->field, sizeof err.at);
     }
     if (code != AR_OK) {
         f->request = NULL;
@@ -171,7 +174,13 @@ static void begin_record(struct ar_flow *f, const struct ar_candidate *c)
 {
     struct ar_record *r = &f->record;
     unsigned at = r->attempt_count < AR_ATTEMPTS_KEPT ? r->attempt_count++ : AR_ATTEMPTS_KEPT - 1;
-    f->seat.rec = &r->attempt[at];
+    if (!r->attempt[at]) {
+        r->attempt[at] = at > 0 ? ar_arena_new(&f->arena, struct ar_attempt_record) : NULL;
+    }
+    if (!r->attempt[at]) { /* the first has a place of its own; over the cap it serves for all */
+        r->attempt[at] = &f->first_attempt;
+    }
+    f->seat.rec = r->attempt[at];
     *f->seat.rec = (struct ar_attempt_record){.upstream = c->upstream->name,
                                               .model = c->model,
                                               .dialect = c->dialect->name,
@@ -194,7 +203,9 @@ enum ar_next ar_run_launch(struct ar_flow *f)
     f->seat.saw_end = false;
     f->seat.counts_here = f->op == AR_OP_COUNT && !counts;
     ar_sink_open(f);
-    ar_losses_merge(&f->seat.spec.losses, &f->seal_losses);
+    if (f->seal_losses) {
+        ar_losses_merge(&f->seat.spec.losses, f->seal_losses);
+    }
     f->seat.call = f->seat.counts_here ? NULL : f->seat.spec.ops->start(&f->seat.spec);
     f->hold_until_ms = AR_NEVER;
     return ar_flow_to(f, &ar_step_race);
@@ -236,8 +247,8 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     f->seat.rec->last_us = f->now_us;
     f->seat.rec->usage = f->seat.usage;
     ar_sink_close(f);
-    f->left_losses.n = 0;
-    ar_losses_merge(&f->left_losses, &f->seat.spec.losses);
+    f->left_warnings =
+        ar_arena_copy(&f->arena, ar_str_n(f->seat.spec.losses.text, f->seat.spec.losses.n));
     if (is_signature(f)) {
         f->unsigned_history = true;
         f->left = (struct ar_fault){.code = AR_OK};

@@ -228,10 +228,8 @@ static void open_error(struct ar_flow *f)
     if (fault->code == AR_METHOD_NOT_ALLOWED && f->endpoint) {
         v[n++] = (struct ar_header){AR_LIT("allow"), ar_str_of(f->endpoint->methods)};
     }
-    if (f->left_losses.n > 0) {
-        v[n++] = (struct ar_header){
-            AR_LIT("x-anyrouter-warnings"),
-            ar_arena_copy(&f->arena, ar_str_n(f->left_losses.text, f->left_losses.n))};
+    if (f->left_warnings.n > 0) {
+        v[n++] = (struct ar_header){AR_LIT("x-anyrouter-warnings"), f->left_warnings};
     }
     ar_conn_open(f->conn, status, v, n, (int64_t)out->n);
     f->record.status_sent = status;

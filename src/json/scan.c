@@ -11,7 +11,7 @@
 #include <emmintrin.h>
 #endif
 
-enum { NO_NODE = UINT32_MAX, FIRST_CAP = 128 };
+enum { NO_NODE = UINT32_MAX, FIRST_CAP = 48 };
 
 struct level {
     uint32_t node; /* NO_NODE: below keep_depth */
@@ -202,7 +202,7 @@ static inline __attribute__((always_inline)) uint64_t special_bits(const char *p
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
                   space = _mm_set1_epi8(0x20);
     uint64_t bits = 0;
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         __m128i v;
         memcpy(&v, p + 16 * i, sizeof v);
         __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),

@@ -84,7 +84,11 @@ static unsigned put_headers(struct http_call *c, const struct ar_encoded *e)
 {
     const struct ar_call_spec *s = c->spec;
     unsigned n = 0;
-    for (unsigned i = 0; i < s->header_count && n < CALL_HEADERS_MAX - 8; i++) {
+    c->headers = ar_arena_alloc(c->mem, (s->header_count + CALL_OWN_HEADERS) * sizeof *c->headers);
+    if (!c->headers) {
+        return 0; /* over the cap: the upstream refuses the bare request */
+    }
+    for (unsigned i = 0; i < s->header_count; i++) {
         c->headers[n++] = s->headers[i];
     }
     if (s->auth_value.n > 0) {
@@ -143,7 +147,6 @@ static void encode(struct http_call *c)
         .origin = &s->origin,
         .method = s->method,
         .target = s->path,
-        .headers = c->headers,
         .header_count = put_headers(c, &e),
         .parts = c->parts,
         .part_count = parts,
@@ -152,6 +155,7 @@ static void encode(struct http_call *c)
         .idle_ms = s->upstream_stream ? s->silence_ms : s->total_ms,
         .waker = s->waker,
     };
+    c->exchange_spec.headers = c->headers;
     c->exchange = ar_exchange_start(s->pool, &c->exchange_spec);
     arm(c, s->upstream_stream ? s->first_byte_ms : s->total_ms);
 }
@@ -213,7 +217,7 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
         c->relays = how.relay;
         c->state = CALL_STREAM;
         ar_sse_init(&c->sse, FRAME_MAX);
-        c->reader = c->spec->dialect->reader_new(&how, &c->arena);
+        c->reader = c->spec->dialect->reader_new(&how, c->mem);
         c->undoer = how.relay ? NULL : ar_undoer_new(c->undo, c->stops, &c->arena);
     } else if (c->spec->upstream_stream && !is_json_type(c->head.content_type)) {
         return fail_code(c, AR_UPSTREAM_ERROR,

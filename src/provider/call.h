@@ -16,7 +16,7 @@ enum call_state {
     CALL_QUEUE,      /* the last events are queued */
     CALL_OVER        /* END or ERROR was given */
 };
-enum { CALL_HEADERS_MAX = 64, CALL_QUEUE_MAX = 4 };
+enum { CALL_OWN_HEADERS = 8, CALL_QUEUE_MAX = 4 };
 
 struct http_call {
     struct ar_call call;
@@ -26,7 +26,8 @@ struct http_call {
     struct ar_arena *mem;  /* small things: the request's own on the native path, else arena */
     struct ar_exchange *exchange;
     struct ar_exchange_spec exchange_spec;
-    struct ar_buf body; /* encoded request */
+    struct ar_header *headers; /* arena */
+    struct ar_buf body;        /* encoded request */
     struct ar_answer_head head;
     struct ar_undo *undo;
     struct ar_name *stops;
@@ -51,7 +52,6 @@ struct http_call {
     uint64_t content_bytes, content_frames;
     /* From here on: written before it is read. */
     struct ar_str parts[2 * AR_EDITS_MAX + 1];
-    struct ar_header headers[CALL_HEADERS_MAX];
 };
 
 #endif

@@ -227,7 +227,8 @@ static void build_answer(struct echo *e)
     for (const struct ar_block *b = r->blocks; b; b = b->next) {
         r->usage.out_total += (int64_t)(b->text.n / 4 + 1);
     }
-    r->usage.out_reasoning = e->kind == ECHO_THINKING ? (int64_t)(r->blocks->text.n / 4 + 1) : 0;
+    r->usage.out_reasoning =
+        e->kind == ECHO_THINKING && r->blocks ? (int64_t)(r->blocks->text.n / 4 + 1) : 0;
     r->usage.in_cached = 0;
 }
 

@@ -38,12 +38,13 @@ void ar_providers_from_env(struct ar_config *c, const char *(*getenv_fn)(const c
         ar_config_set_keys(c, u, ar_arena_copy(&c->arena, ar_str_of(secret)),
                            ar_arena_fmt(&c->arena, "env %s", p->key_env));
     }
+    bool has_keys = c->upstreams != NULL; /* then nobody else is asked unless it is named */
     bool has_default = false, has_echo = false;
     for (struct ar_conf_upstream *u = c->upstreams; u; u = u->next) {
         has_default |= ar_str_is_lit(u->name, "anyrouter");
         has_echo |= ar_str_is_lit(u->provider, "echo");
     }
-    if (!has_default) {
+    if (!has_default && !has_keys) {
         struct ar_conf_upstream *u = ar_config_add_upstream(c, "default");
         u->name = AR_LIT("anyrouter");
         u->provider = AR_LIT("anyrouter.top");

@@ -143,7 +143,7 @@ static void put_access(const struct ar_record *r)
 {
     char status[16], ms[32], tokens[48];
     const struct ar_attempt_record *last =
-        r->attempt_count > 0 ? &r->attempt[r->attempt_count - 1] : NULL;
+        r->attempt_count > 0 ? r->attempt[r->attempt_count - 1] : NULL;
     (void)snprintf(status, sizeof status, "%d", r->status_sent);
     (void)snprintf(ms, sizeof ms, "%.3f", (double)(r->ended_us - r->begun_us) / 1000);
     (void)snprintf(tokens, sizeof tokens, "%lld/%lld",
@@ -179,7 +179,7 @@ void ar_record_put(struct ar_metrics *m, const struct ar_record *r, bool access_
     count(m, METRIC_REQUESTS, r->client_dialect ? r->client_dialect : "none",
           (struct ar_str){NULL, 0}, status, 1);
     for (unsigned i = 0; i < r->attempt_count; i++) {
-        const struct ar_attempt_record *a = &r->attempt[i];
+        const struct ar_attempt_record *a = r->attempt[i];
         count(m, METRIC_ATTEMPTS, NULL, a->upstream, ar_outcome_name(a->outcome), 1);
         if (a->usage.in_total > 0) {
             count(m, METRIC_TOKENS_IN, NULL, a->upstream, "", (uint64_t)a->usage.in_total);
@@ -191,8 +191,8 @@ void ar_record_put(struct ar_metrics *m, const struct ar_record *r, bool access_
             observe(m, METRIC_FIRST_BYTE, a->upstream, a->first_event_us - r->begun_us);
         }
     }
-    if (r->attempt_count > 0 && r->attempt[0].begun_us > 0) {
-        observe(m, METRIC_OVERHEAD, AR_LIT(""), r->attempt[0].begun_us - r->begun_us);
+    if (r->attempt_count > 0 && r->attempt[0]->begun_us > 0) {
+        observe(m, METRIC_OVERHEAD, AR_LIT(""), r->attempt[0]->begun_us - r->begun_us);
     }
     if (r->code != 0) {
         count(m, METRIC_ERRORS, ar_code_public((enum ar_code)r->code), (struct ar_str){NULL, 0},

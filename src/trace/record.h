@@ -29,7 +29,7 @@ struct ar_record {
     int status_sent; /* 0: nothing was sent */
     bool stream;
     unsigned attempt_count;
-    struct ar_attempt_record attempt[AR_ATTEMPTS_KEPT];
+    struct ar_attempt_record *attempt[AR_ATTEMPTS_KEPT]; /* the flow's arena */
 };
 
 const char *ar_outcome_name(enum ar_outcome o);
