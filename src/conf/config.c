@@ -338,7 +338,7 @@ static enum ar_code read_models(struct loader *l, struct ar_conf_upstream *u,
 static enum ar_code read_headers(struct loader *l, struct ar_conf_upstream *u,
                                  const struct ar_tree *t)
 {
-    if (t->kind != AR_TREE_MAP) {
+    if (t->kind != AR_TREE_MAP && t->kind != AR_TREE_NULL) {
         return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("headers")),
                        "a map of names to values");
     }
@@ -403,7 +403,7 @@ static enum ar_code read_aliases(struct loader *l, const struct ar_tree *t)
     for (const struct ar_tree *m = t->kind == AR_TREE_MAP ? t->first : NULL; m; m = m->next) {
         n++;
     }
-    if (t->kind != AR_TREE_MAP) {
+    if (t->kind != AR_TREE_MAP && t->kind != AR_TREE_NULL) {
         return at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("aliases")),
                        "a map of names to models");
     }
@@ -423,7 +423,7 @@ static enum ar_code read_member(struct loader *l, const struct ar_tree *t, struc
     if (row < COUNT(ROWS)) {
         return set_option(l, row, l->c, l->c->source, t);
     }
-    if (t->kind == AR_TREE_MAP && ar_str_find_char(path, '.') == path.n) {
+    if ((t->kind == AR_TREE_MAP || t->kind == AR_TREE_NULL) && ar_str_find_char(path, '.') == path.n) {
         bool is_group = false;
         struct ar_str dotted = ar_arena_fmt(&l->c->arena, "%.*s.", AR_FMT(path));
         for (unsigned i = 0; i < COUNT(ROWS); i++) {

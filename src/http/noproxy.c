@@ -42,6 +42,10 @@ static bool matches_entry(struct ar_str entry, struct ar_str host)
     if (!entry.p || entry.n == 0) {
         return false;
     }
+    size_t close = ar_str_find_char(entry, ']');
+    if (entry.p[0] == '[' && close < entry.n) { /* an IPv6 address as it stands in a URL */
+        entry = ar_str_from(ar_str_head(entry, close), 1);
+    }
     size_t colon = ar_str_find_char(entry, ':');
     if (colon < entry.n &&
         ar_str_find_char(ar_str_from(entry, colon + 1), ':') == entry.n - colon - 1) {

@@ -171,7 +171,7 @@ static void check_encoding(struct golden *g, const struct asked *q, const struct
     }
     struct ar_request *back;
     struct ar_err err = {.code = AR_OK};
-    struct ar_wire_in in = {{NULL, 0}, {NULL, 0}};
+    struct ar_wire_in in = {{NULL, 0}, {NULL, 0}, NULL};
     for (unsigned i = 0; i < again.header_count; i++) {
         if (ar_str_is_lit(again.headers[i].name, "anthropic-version")) {
             in.version = again.headers[i].value;
