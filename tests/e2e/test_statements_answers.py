@@ -154,6 +154,37 @@ def test_reasoning_content_becomes_thinking(to_chat):
     assert (one["type"], one["thinking"], two["text"]) == ("thinking", "because", "a") and one["signature"]
 
 
+def comments(got):
+    """Places and texts of the warnings inside a stream."""
+    return [(at, c) for at, e in enumerate(got.events) for c in e.comments if c.startswith("x-anyrouter-warnings")]
+
+
+@p("P-012")
+@pytest.mark.parametrize("stream", [False, True])
+def test_losses_of_an_answer_are_told(to_anthropic, stream):
+    """A block that Chat has no place for: in the header of a whole answer, in a comment of a stream."""
+    block = {"type": "hologram", "data": "x"}
+    handler = wire.streamed(wire.claude_stream("a", block)) if stream else wire.whole(wire.claude_answer("a", block))
+    _, got = to_anthropic.carry(ask("chat", stream), handler=handler)
+    assert read("chat", got, stream).text == "a"
+    if stream:
+        ((at, comment),) = comments(got)
+        assert "dropped:content" in comment and at < len(got.events) and got.events[-1].data == "[DONE]"
+    else:
+        assert "dropped:content" in got.warnings
+
+
+@p("P-012")
+def test_broken_arguments_are_told(to_chat):
+    frames = wire.chat_stream(wire.piece(0, '{"a": ', "c1", "f"), finish="tool_calls")
+    _, got = to_chat.carry(ask("anthropic", True), handler=wire.streamed(frames))
+    canon.check_claude_grammar(got.events)
+    _, whole = to_chat.carry(ask("anthropic"), handler=wire.whole(wire.chat_answer(None, [wire.call(
+        arguments='{"a": ')])))
+    assert whole.json["content"][0]["input"] == {"_raw_arguments": '{"a": '}
+    assert any(w.startswith("approximated") for w in whole.warnings)
+
+
 # ---------------------------------------------------------------- usage
 
 

@@ -16,7 +16,7 @@ def dialect_of(provider):
 
 def base():
     """Settings that make tests quick; a test's own win."""
-    return {"workers": 1, "drain_timeout": "2s", "log": {"level": "debug"}}
+    return {"workers": 1, "drain_timeout": "2s", "log": {"level": "debug", "access": True}}
 
 
 def place(provider, up, name="up", keys=1, models=("*",), **more):

@@ -197,9 +197,11 @@ def streamed(frames, **how):
 
 
 def both(dialect, text="hi there"):
-    """Answers whole or streamed as it was asked."""
+    """Answers whole or streamed as it was asked; the gateway's own question for models with none."""
     def run(request, reply):
-        if request.json.get("stream"):
+        if request.method == "GET":
+            reply.body({"object": "list", "data": []})
+        elif request.json.get("stream"):
             reply.sse(stream(dialect, *([text] if text else [])))
         else:
             reply.body(answer(dialect, text))
