@@ -127,7 +127,6 @@ static struct ar_flow *take_flow(struct ar_worker *w)
     }
     memset(f, 0, offsetof(struct ar_flow, seat));
     memset(&f->seat, 0, offsetof(struct ar_seat, spec));
-    f->seat.spec.losses.n = 0;
     memset(&f->record, 0, sizeof f->record);
     f->seat.sink.out = out;
     f->arena = arena;

@@ -143,6 +143,10 @@ struct ar_str ar_flow_secret(const struct ar_request_head *h, struct ar_arena *a
 /* Open gateways: origin and host rules (INTERFACE 2.6). AR_OK or AR_ORIGIN_DENIED. */
 enum ar_code ar_flow_guard(struct ar_flow *f, struct ar_err *err) AR_MUST;
 
+/* What the translation of the attempt lost, as the header says it; empty for a native one. Arena.
+ */
+struct ar_str ar_flow_warnings(struct ar_flow *f);
+
 /* sink.c */
 void ar_sink_open(struct ar_flow *f);
 enum ar_code ar_sink_put(struct ar_flow *f, const struct ar_event *ev) AR_MUST;

@@ -154,16 +154,19 @@ static void put_relayed(struct ar_flow *f, struct ar_header *v, unsigned *n)
     }
 }
 
+struct ar_str ar_flow_warnings(struct ar_flow *f)
+{
+    const struct ar_losses *l = f->seat.spec.losses;
+    return l ? ar_arena_copy(&f->arena, ar_str_n(l->text, l->n)) : (struct ar_str){NULL, 0};
+}
+
 static void put_served(struct ar_flow *f, struct ar_header *v, unsigned *n)
 {
     const struct ar_candidate *c = f->seat.cand;
     put(v, n, AR_LIT("x-anyrouter-upstream"), printable(c->upstream->name, 64));
     put(v, n, AR_LIT("x-anyrouter-model"), printable(c->model, 128));
     put(v, n, AR_LIT("x-anyrouter-attempts"), ar_arena_i64(&f->arena, c->attempt));
-    if (f->seat.spec.losses.n > 0) {
-        put(v, n, AR_LIT("x-anyrouter-warnings"),
-            printable(ar_str_n(f->seat.spec.losses.text, f->seat.spec.losses.n), 1024));
-    }
+    put(v, n, AR_LIT("x-anyrouter-warnings"), printable(ar_flow_warnings(f), 1024));
 }
 
 unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct ar_header *v)

@@ -71,7 +71,7 @@ static enum ar_code put_whole(struct ar_flow *f, const struct ar_response *r)
         ar_flow_estimate(f);
         copy.usage = f->seat.usage;
     }
-    return f->dialect->encode_response(&copy, &how, &f->seat.spec.losses, &f->seat.sink.out);
+    return f->dialect->encode_response(&copy, &how, f->seat.spec.losses, &f->seat.sink.out);
 }
 
 static enum ar_code put_folded(struct ar_flow *f, const struct ar_event *ev)
@@ -97,6 +97,9 @@ static enum ar_code put_written(struct ar_flow *f, const struct ar_event *ev)
     struct ar_sink *s = &f->seat.sink;
     if (!s->writer) {
         struct ar_write_how how = write_how(f);
+        if (!s->losses) {
+            s->losses = ar_arena_new(&f->arena, struct ar_losses);
+        }
         s->writer = f->dialect->writer_new(&how, s->losses, &f->arena);
     }
     struct ar_event with_usage = *ev;

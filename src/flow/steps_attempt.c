@@ -121,10 +121,7 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
     struct ar_call_spec *s = &f->seat.spec;
     const struct ar_conf_upstream *conf = c->upstream->conf;
     const struct ar_provider *p = c->upstream->provider;
-    memset(s, 0, offsetof(struct ar_call_spec, losses));
-    s->losses.n = 0;
-    s->losses.refused = false;
-    s->losses.field[0] = s->losses.why[0] = '\0';
+    memset(s, 0, sizeof *s);
     s->ops = is_generator(c) ? &ar_echo_call : &ar_http_call;
     s->dialect = c->dialect;
     fill_target(f, c, &s->target);
@@ -161,7 +158,6 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
     s->silence_ms = conf->stream_timeout;
     s->total_ms = conf->timeout;
     s->whole_max = WHOLE_MAX;
-    s->losses.strict = f->strict;
     s->stamp.now_unix = ar_clock_unix_ms() / 1000;
     memcpy(s->stamp.seed, f->id, sizeof s->stamp.seed);
     s->arena = &f->arena;
@@ -203,8 +199,17 @@ enum ar_next ar_run_launch(struct ar_flow *f)
     f->seat.saw_end = false;
     f->seat.counts_here = f->op == AR_OP_COUNT && !counts;
     ar_sink_open(f);
-    if (f->seal_losses) {
-        ar_losses_merge(&f->seat.spec.losses, f->seal_losses);
+    if (!f->seat.native || f->seat.counts_here) {
+        struct ar_losses *losses = ar_arena_new(&f->arena, struct ar_losses);
+        if (!losses) {
+            struct ar_err err = {.note = "the request needs too much memory"};
+            return fail_picked(f, AR_TOO_LARGE, &err);
+        }
+        losses->strict = f->strict;
+        f->seat.spec.losses = losses;
+        if (f->seal_losses) {
+            ar_losses_merge(losses, f->seal_losses);
+        }
     }
     f->seat.call = f->seat.counts_here ? NULL : f->seat.spec.ops->start(&f->seat.spec);
     f->hold_until_ms = AR_NEVER;
@@ -247,8 +252,7 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     f->seat.rec->last_us = f->now_us;
     f->seat.rec->usage = f->seat.usage;
     ar_sink_close(f);
-    f->left_warnings =
-        ar_arena_copy(&f->arena, ar_str_n(f->seat.spec.losses.text, f->seat.spec.losses.n));
+    f->left_warnings = ar_flow_warnings(f);
     if (is_signature(f)) {
         f->unsigned_history = true;
         f->left = (struct ar_fault){.code = AR_OK};
@@ -287,7 +291,7 @@ static enum ar_next estimate_count(struct ar_flow *f)
 {
     f->seat.usage.in_total = (int64_t)(f->body.n / 4 + 1);
     f->seat.usage.estimated = true;
-    ar_note(&f->seat.spec.losses, AR_APPROXIMATED, "input_tokens");
+    ar_note(f->seat.spec.losses, AR_APPROXIMATED, "input_tokens");
     f->dialect->encode_count(f->seat.usage.in_total, &f->seat.sink.out);
     f->seat.saw_end = true;
     return ar_flow_to(f, &ar_step_relay);

@@ -156,8 +156,7 @@ enum ar_next ar_run_settle(struct ar_flow *f)
         ar_plan_report(f->plan, s->cand, cancelled || f->cut ? &f->fault : NULL,
                        ar_tokens(s->usage.in_total) + ar_tokens(s->usage.out_total), now);
         if (s->call) {
-            f->record.warnings =
-                ar_arena_copy(&f->arena, ar_str_n(s->spec.losses.text, s->spec.losses.n));
+            f->record.warnings = ar_flow_warnings(f);
             s->call->ops->close(s->call);
             s->call = NULL;
         }

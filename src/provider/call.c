@@ -129,13 +129,13 @@ static void encode(struct http_call *c)
         (void)ar_buf_reserve(&c->body, s->outline->body_bytes + s->outline->body_bytes / 8 +
                                            1024); /* seldom grows */
         enum ar_code code =
-            s->dialect->encode_request(s->request, s->op, &s->target, &c->arena, &s->losses, &e);
+            s->dialect->encode_request(s->request, s->op, &s->target, &c->arena, s->losses, &e);
         code = code == AR_OK ? ar_buf_finish(&c->body) : code;
         if (code != AR_OK) {
             c->early =
                 (struct ar_fault){.code = code, .blame = blame_of(code), .retry_after_ms = -1};
-            c->early.message = ar_arena_copy(&c->arena, ar_str_of(s->losses.why));
-            c->early.param = ar_arena_copy(&c->arena, ar_str_of(s->losses.field));
+            c->early.message = ar_arena_copy(&c->arena, ar_str_of(s->losses->why));
+            c->early.param = ar_arena_copy(&c->arena, ar_str_of(s->losses->field));
             return;
         }
         c->parts[0] = ar_buf_view(&c->body);

@@ -67,8 +67,7 @@ struct ar_call_spec {
     struct ar_pool *pool;
     struct ar_loop *loop;
     struct ar_waker *waker;
-    struct ar_losses
-        losses; /* strict: in; the rest is written by the call; last, as it is cleared apart */
+    struct ar_losses *losses; /* strict: in; the rest is written by the call */
 };
 struct ar_call {
     const struct ar_call_ops *ops;

@@ -62,6 +62,8 @@ static enum ar_code build_base(struct ar_config *c, const struct ar_conf_upstrea
 {
     struct ar_url url;
     if (ar_url_parse(text, &url) != AR_OK) {
+        size_t at = ar_str_find_char(text, '@'); /* what stands before it may be a password */
+        text = at < text.n ? ar_str_from(text, at) : text;
         return bad(c, conf, err, "not a base URL like https://host/v1: ", text);
     }
     struct ar_str proxy = conf->proxy.n > 0                                ? conf->proxy
