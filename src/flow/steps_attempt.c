@@ -291,6 +291,9 @@ static enum ar_next estimate_count(struct ar_flow *f)
 {
     f->seat.usage.in_total = (int64_t)(f->body.n / 4 + 1);
     f->seat.usage.estimated = true;
+    if (!f->seat.spec.losses) {
+        f->seat.spec.losses = ar_arena_new(&f->arena, struct ar_losses);
+    }
     ar_note(f->seat.spec.losses, AR_APPROXIMATED, "input_tokens");
     f->dialect->encode_count(f->seat.usage.in_total, &f->seat.sink.out);
     f->seat.saw_end = true;
