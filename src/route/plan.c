@@ -9,9 +9,16 @@
 #include "base/hash.h"
 #include "json/scan.h"
 
+#include <math.h>
 #include <stdio.h>
 
-enum { ENTRIES_MAX = 64, KEYS_MAX = 64, BASES_MAX = 16 };
+enum {
+    ENTRIES_MAX = 64,
+    KEYS_MAX = 64,
+    BASES_MAX = 16,
+    WEIGHT_MAX = 1000000,
+    PRIORITY_MAX = 1 << 18
+};
 
 struct entry {
     const struct ar_upstream *u;
@@ -19,6 +26,7 @@ struct entry {
     struct ar_str model;
     const char *why;
     bool callers;         /* keys are the caller's */
+    bool started;         /* key_from and base_from are set */
     unsigned keys, bases; /* sizes of the grid; keys at least 1 */
     unsigned key_from, base_from;
     uint64_t *tried;     /* a base each; bit k: (base, key k) was taken */
@@ -28,7 +36,9 @@ struct entry {
 struct ar_plan {
     struct ar_arena *arena;
     struct ar_route *route;
+    struct ar_rand *rand;
     const struct ar_config *conf;
+    struct ar_str client_list; /* the caller's keys as they came */
     struct ar_str *client_keys;
     unsigned client_key_count;
     struct entry *entries;
@@ -142,23 +152,39 @@ static const struct ar_dialect *dialect_for(const struct ar_upstream *u,
                                                              : NULL;
 }
 
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    while (b > 0) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Weights are compared, not counted: an absurd one is as good as a large one. */
+static uint64_t weight_of(int64_t weight)
+{
+    return (uint64_t)(weight < WEIGHT_MAX ? ar_tokens(weight) : WEIGHT_MAX);
+}
+
 /* Spreads turn t over n keys by weight: proportional, and neighbours in time are different keys. */
 static unsigned weighted_at(const struct ar_key *keys, unsigned n, uint64_t t)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < n; i++) {
-        sum += (uint64_t)ar_tokens(keys[i].conf->weight);
+        sum += weight_of(keys[i].conf->weight);
     }
     if (sum == 0) {
         return n > 0 ? (unsigned)(t % n) : 0;
     }
     uint64_t step = (sum * 618 / 1000) | 1;
-    while (__builtin_expect(sum % step == 0 && step > 1, 0)) {
-        step += 2;
+    while (common_divisor(sum, step) != 1) { /* else some turns would never come */
+        step++;
     }
     uint64_t at = t % sum * step % sum;
     for (unsigned i = 0; i < n; i++) {
-        uint64_t w = (uint64_t)ar_tokens(keys[i].conf->weight);
+        uint64_t w = weight_of(keys[i].conf->weight);
         if (at < w) {
             return i;
         }
@@ -181,12 +207,14 @@ static unsigned least_used_at(const struct ar_key *keys, unsigned n, uint64_t t)
     return best;
 }
 
-/* Where the grid of e begins, by the upstream's balance. */
-static void start_grid(struct entry *e, const struct ar_plan_ask *ask)
+/* Where the grid of e begins, by the upstream's balance. When e is first looked at, not before:
+ * turns that nobody takes would make some keys come first more often than others. */
+static void start_grid(struct ar_plan *p, struct entry *e, int64_t now_ms)
 {
+    e->started = true;
     struct ar_health *pool = e->u->health;
     if (e->callers && e->keys > 1) { /* a pool of its own, apart from everybody else's */
-        pool = ar_health_get(ask->route->strangers, "pool", ask->client_keys, ask->now_ms);
+        pool = ar_health_get(p->route->strangers, "pool", p->client_list, now_ms);
     }
     uint64_t t = ar_health_turn(pool);
     struct ar_str how = e->u->conf->balance;
@@ -197,8 +225,8 @@ static void start_grid(struct entry *e, const struct ar_plan_ask *ask)
     } else if (!e->callers && e->u->key_count > 1 && ar_str_is_lit(how, "least_used")) {
         e->key_from = least_used_at(e->u->keys, e->u->key_count, t);
     } else if (ar_str_is_lit(how, "random")) {
-        e->key_from = (unsigned)ar_rand_below(ask->rand, e->keys);
-        e->base_from = (unsigned)ar_rand_below(ask->rand, e->bases);
+        e->key_from = (unsigned)ar_rand_below(p->rand, e->keys);
+        e->base_from = (unsigned)ar_rand_below(p->rand, e->bases);
     }
 }
 
@@ -222,7 +250,7 @@ static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const st
     for (unsigned i = 0; callers && i < p->entry_count; i++) {
         if (p->entries[i].callers && p->entries[i].u != u) {
             callers = false; /* the caller's secret goes to one upstream only */
-            if (u->key_count == 0) {
+            if (ask->callers_only || (u->key_count == 0 && !local)) {
                 return;
             }
         }
@@ -254,16 +282,16 @@ static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask,
 {
     struct ar_str how = ask->snapshot->config->balance;
     struct ar_health *h =
-        n > 1 ? ar_health_get(ask->route->own, "balance", ask->model, ask->now_ms) : NULL;
+        n > 1 ? ar_health_get(ask->route->strangers, "balance", ask->model, ask->now_ms) : NULL;
     uint64_t t = n > 1 ? ar_health_turn(h) : 0;
     for (unsigned i = 0; i < n; i++) {
         unsigned peers = 0, mine = 0;
-        uint64_t weight = 0;
+        int64_t priority = v[i].u->conf->priority,
+                weight = (int64_t)weight_of(v[i].u->conf->weight);
         for (unsigned k = 0; k < n; k++) {
             if (v[k].u->conf->priority == v[i].u->conf->priority) {
                 mine = k == i ? peers : mine;
                 peers++;
-                weight += (uint64_t)v[k].u->conf->weight;
             }
         }
         int64_t share = (int64_t)((mine + peers - t % peers) % peers);
@@ -275,17 +303,17 @@ static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask,
             }
         } else if (ar_str_is_lit(how, "random")) {
             share = (int64_t)ar_rand_below(ask->rand, 1000);
-        } else if (ar_str_is_lit(how, "weighted") &&
-                   weight > 0) { /* exponential race: first with probability weight / sum */
-            share = (int64_t)((double)ar_rand_below(ask->rand, 1000000) /
-                              (double)(v[i].u->conf->weight > 0 ? v[i].u->conf->weight : 1));
+        } else if (ar_str_is_lit(how, "weighted")) { /* exponential race: first with weight / sum */
+            double u = (double)(ar_rand_below(ask->rand, 1000000) + 1) / 1000001;
+            share = (int64_t)(-log(u) * 1e6 / (double)(weight > 0 ? weight : 1)) +
+                    (weight > 0 ? 0 : 1 << 28);
         }
         uint32_t wished = 0;
         bool in_order =
             !(v[i].u->provider->flags & AR_PLACE_ROUTER) && names(w->order, v[i].u, &wished);
         int64_t first = w->order.doc ? (in_order ? (int64_t)wished : 1000) : 0;
-        v[i].order = (first << 50) + (v[i].u->conf->priority << 30) +
-                     (share < (1 << 29) ? share : (1 << 29));
+        priority = priority < PRIORITY_MAX ? priority : PRIORITY_MAX;
+        v[i].order = (first << 50) + (priority << 30) + (share < (1 << 29) ? share : (1 << 29));
     }
     for (unsigned i = 1; i < n; i++) { /* insertion sort: stable, a handful of rows */
         struct ranked x = v[i];
@@ -380,7 +408,10 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
     p->arena = a;
     p->route = ask->route;
     p->conf = ask->snapshot->config;
-    p->max_attempts = (unsigned)p->conf->max_attempts;
+    p->max_attempts =
+        p->conf->max_attempts < UINT32_MAX ? (unsigned)p->conf->max_attempts : UINT32_MAX;
+    p->rand = ask->rand;
+    p->client_list = ask->client_keys;
     p->client_key_count = split_keys(ask->client_keys, a, &p->client_keys);
     if (ask->wishes.p && ar_json_parse(ask->wishes, AR_JSON_DEPTH, a, &wish_doc, err) == AR_OK) {
         struct ar_jval root = ar_json_root(&wish_doc);
@@ -414,9 +445,6 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
         return needs_key ? ar_fail(err, AR_KEY_MISSING,
                                    "send your key as Authorization: Bearer or x-api-key")
                          : ar_fail(err, AR_NO_UPSTREAM, "no upstream can take this request");
-    }
-    for (unsigned i = 0; i < p->entry_count; i++) {
-        start_grid(&p->entries[i], ask);
     }
     *ret = p;
     return AR_OK;
@@ -496,6 +524,9 @@ static bool take(struct ar_plan *p, struct entry *e, unsigned b, unsigned k, boo
 static bool take_from(struct ar_plan *p, struct entry *e, bool by_key, bool soft, int64_t now_ms)
 {
     unsigned outer = by_key ? e->bases : e->keys, inner = by_key ? e->keys : e->bases;
+    if (!e->started) {
+        start_grid(p, e, now_ms);
+    }
     for (unsigned o = 0; o < outer; o++) {
         for (unsigned i = 0; i < inner; i++) {
             unsigned b = (e->base_from + (by_key ? o : i)) % e->bases;
@@ -557,7 +588,7 @@ static bool retry_same(struct ar_plan *p, const struct ar_fault *fault, int64_t 
 {
     struct ar_candidate *c = &p->cand;
     if (!fault || fault->blame != AR_OF_PLACE ||
-        p->retries >= (unsigned)c->upstream->conf->max_retries) {
+        (int64_t)p->retries >= c->upstream->conf->max_retries) {
         return false;
     }
     struct entry *e = &p->entries[c->entry];

@@ -1,6 +1,7 @@
 /*
- * The loader: every row of options.def can be set from a file and says where it came from; flag beats environment beats file beats
- * default; what is wrong is named with its line; nothing secret is shown.
+ * The loader: every row of options.def can be set from a file and says where it came from; flag
+ * beats environment beats file beats default; what is wrong is named with its line; nothing secret
+ * is shown.
  */
 #include "conf/load.h"
 
@@ -42,7 +43,8 @@ static struct ar_str shown_part(struct shown *s, int upstream, const char *path,
     return v.doc ? ar_json_unescape_in(ar_json_esc(v), &s->arena) : (struct ar_str){NULL, 0};
 }
 
-static void check_shown(const struct ar_config *c, int upstream, const char *path, const char *value, const char *source)
+static void check_shown(const struct ar_config *c, int upstream, const char *path,
+                        const char *value, const char *source)
 {
     struct shown s;
     show(&s, c);
@@ -60,12 +62,18 @@ static void sample(const struct ar_option_row *row, const char **ret_yaml, const
 {
     static const struct {
         const char *key, *yaml, *shown;
-    } OF_PATH[] = {{"balance", "weighted", "weighted"}, {"log.level", "error", "error"}, {"log.format", "json", "json"},
-                   {"passthrough", "true", "true"},     {"proxy", "http://u:p@h:1", "***"}};
+    } OF_PATH[] = {{"balance", "weighted", "weighted"},
+                   {"log.level", "error", "error"},
+                   {"log.format", "json", "json"},
+                   {"passthrough", "true", "true"},
+                   {"proxy", "http://u:p@h:1", "***"}};
     static const struct {
         const char *key, *yaml, *shown;
-    } OF_TYPE[] = {{"STR", "word-7", "word-7"}, {"INT", "17", "17"},      {"MS", "1500ms", "1500ms"},
-                   {"BYTES", "3KiB", "3KiB"},   {"LIST", "[a1, b2]", "a1,b2"}};
+    } OF_TYPE[] = {{"STR", "word-7", "word-7"},
+                   {"INT", "17", "17"},
+                   {"MS", "1500ms", "1500ms"},
+                   {"BYTES", "3KiB", "3KiB"},
+                   {"LIST", "[a1, b2]", "a1,b2"}};
     for (size_t i = 0; i < sizeof OF_PATH / sizeof *OF_PATH; i++) {
         if (strcmp(row->path, OF_PATH[i].key) == 0) {
             *ret_yaml = OF_PATH[i].yaml;
@@ -99,7 +107,8 @@ static void test_every_option_is_read_and_sourced(void **state)
         } else if (tls) {
             (void)snprintf(text, sizeof text, "# one\n# two\ntls: {cert: word-7, key: word-7}\n");
         } else if (dot) {
-            (void)snprintf(text, sizeof text, "# one\n%.*s:\n  %s: %s\n", (int)(dot - row->path), row->path, dot + 1, yaml);
+            (void)snprintf(text, sizeof text, "# one\n%.*s:\n  %s: %s\n", (int)(dot - row->path),
+                           row->path, dot + 1, yaml);
         } else {
             (void)snprintf(text, sizeof text, "# one\n# two\n%s: %s\n", row->path, yaml);
         }
@@ -141,8 +150,9 @@ static void test_every_default_is_shown_as_default(void **state)
 static void test_json_is_read_too(void **state)
 {
     (void)state;
-    struct ar_config *c = load_good("{\"max_attempts\": 3, \"log\": {\"access\": \"on\"}, \"listen\": [\"[::1]:1\", \"*:2\"],\n"
-                                    " \"upstreams\": [{\"name\": \"a\", \"keys\": [\"k\"]}]}");
+    struct ar_config *c = load_good(
+        "{\"max_attempts\": 3, \"log\": {\"access\": \"on\"}, \"listen\": [\"[::1]:1\", \"*:2\"],\n"
+        " \"upstreams\": [{\"name\": \"a\", \"keys\": [\"k\"]}]}");
     assert_int_equal(c->max_attempts, 3);
     assert_int_equal(c->log_access, 1);
     assert_int_equal(c->listen.n, 2);
@@ -154,7 +164,13 @@ static void test_json_is_read_too(void **state)
 static void test_an_empty_file_is_all_defaults(void **state)
 {
     (void)state;
-    static const char *const TEXTS[] = {"", "# nothing\n", "---\n", "{}\n", "upstreams:\n", "listen: ~\n", "log:\nlimits:\naliases:\n"};
+    static const char *const TEXTS[] = {"",
+                                        "# nothing\n",
+                                        "---\n",
+                                        "{}\n",
+                                        "upstreams:\n",
+                                        "listen: ~\n",
+                                        "log:\nlimits:\naliases:\n"};
     for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
         struct ar_config *c = load_good(TEXTS[i]);
         CHECK_STR(c->listen.v[0], "127.0.0.1:9999");
@@ -169,12 +185,28 @@ static void test_units(void **state)
     static const struct {
         const char *text;
         int64_t want; /* -1: refused */
-    } TIMES[] = {{"500ms", 500},  {"10s", 10000}, {"2m", 120000}, {"1h", 3600000}, {"1d", 86400000}, {"7", 7000},  {"0", 0},
-                 {"10 s", 10000}, {"5S", 5000},   {"", -1},       {"s", -1},       {"-1s", -1},      {"1w", -1},   {"1.5s", -1},
-                 {"1s2", -1},     {"0x10", -1},   {"1e3", -1},    {"99999999999999999d", -1},        {" 1s", -1}},
-      SIZES[] = {{"64MiB", 64 << 20}, {"10kB", 10000}, {"1KiB", 1024},  {"1GiB", 1 << 30}, {"2MB", 2000000}, {"1GB", 1000000000}, {"77", 77},
-                 {"77B", 77},         {"", -1},        {"MiB", -1},     {"1XB", -1},       {"-1B", -1},      {"9999999999999GiB", -1}},
-      BOOLS[] = {{"true", 1}, {"on", 1}, {"yes", 1}, {"1", 1}, {"TRUE", 1}, {"false", 0}, {"off", 0}, {"no", 0}, {"0", 0}, {"", -1}, {"2", -1}, {"y", -1}};
+    } TIMES[] = {{"500ms", 500},  {"10s", 10000},   {"2m", 120000},
+                 {"1h", 3600000}, {"1d", 86400000}, {"7", 7000},
+                 {"0", 0},        {"10 s", 10000},  {"5S", 5000},
+                 {"", -1},        {"s", -1},        {"-1s", -1},
+                 {"1w", -1},      {"1.5s", -1},     {"1s2", -1},
+                 {"0x10", -1},    {"1e3", -1},      {"99999999999999999d", -1},
+                 {" 1s", -1}},
+      SIZES[] = {{"64MiB", 64 << 20},
+                 {"10kB", 10000},
+                 {"1KiB", 1024},
+                 {"1GiB", 1 << 30},
+                 {"2MB", 2000000},
+                 {"1GB", 1000000000},
+                 {"77", 77},
+                 {"77B", 77},
+                 {"", -1},
+                 {"MiB", -1},
+                 {"1XB", -1},
+                 {"-1B", -1},
+                 {"9999999999999GiB", -1}},
+      BOOLS[] = {{"true", 1}, {"on", 1}, {"yes", 1}, {"1", 1}, {"TRUE", 1}, {"false", 0},
+                 {"off", 0},  {"no", 0}, {"0", 0},   {"", -1}, {"2", -1},   {"y", -1}};
     for (size_t i = 0; i < sizeof TIMES / sizeof *TIMES; i++) {
         int64_t v = -1;
         enum ar_code code = ar_value_ms(ar_str_of(TIMES[i].text), 1000, &v);
@@ -199,7 +231,8 @@ static void test_units(void **state)
 static void test_values_read_back(void **state)
 {
     (void)state;
-    static const int64_t NUMBERS[] = {0, 1, 499, 500, 1000, 1024, 1500, 4096, 60000, 90000, 1 << 20, 3600000, (1 << 20) + 1, 1 << 30};
+    static const int64_t NUMBERS[] = {0,    1,     499,   500,     1000,    1024,          1500,
+                                      4096, 60000, 90000, 1 << 20, 3600000, (1 << 20) + 1, 1 << 30};
     static const char *const TYPES[] = {"MS", "BYTES", "INT"};
     struct ar_arena a;
     ar_arena_init(&a, 1 << 20);
@@ -217,7 +250,8 @@ static void test_values_read_back(void **state)
 static void test_flag_beats_env_beats_file_beats_default(void **state)
 {
     (void)state;
-    static const struct load_env ENV[] = {{"DEFAULT_MAX_TOKENS", "5"}, {"PORT", "7001"}, {NULL, NULL}};
+    static const struct load_env ENV[] = {
+        {"DEFAULT_MAX_TOKENS", "5"}, {"PORT", "7001"}, {NULL, NULL}};
     struct load l = load_text("\n", NULL);
     check_shown(l.config, -1, "default_max_tokens", "32000", "default");
     ar_config_free(l.config);
@@ -231,7 +265,8 @@ static void test_flag_beats_env_beats_file_beats_default(void **state)
     check_shown(l.config, -1, "listen", "a:1,127.0.0.1:7001", "env PORT");
     ar_config_free(l.config);
 
-    l = load_with("listen: 'a:1'\n", ENV, (struct ar_conf_ask){.listen = "b:2,c:3", .allow_open = true});
+    l = load_with("listen: 'a:1'\n", ENV,
+                  (struct ar_conf_ask){.listen = "b:2,c:3", .allow_open = true});
     check_shown(l.config, -1, "listen", "b:2,c:3", "flag --listen");
     check_shown(l.config, -1, "allow_open", "true", "flag --allow-open");
     ar_config_free(l.config);
@@ -272,8 +307,10 @@ static void test_variables(void **state)
 static void check_refused(const char *yaml, const char *line, const char *word)
 {
     struct load l = load_text(yaml, NULL);
-    if (l.code != AR_INVALID_REQUEST || !strstr(l.err.note, line) || !strstr(l.err.note, word) || !strstr(l.err.note, "conf.")) {
-        print_error("of: %s\nwant \"%s\" and \"%s\"\ngot  %d \"%s\"\n", yaml, line, word, (int)l.code, l.code ? l.err.note : "");
+    if (l.code != AR_INVALID_REQUEST || !strstr(l.err.note, line) || !strstr(l.err.note, word) ||
+        !strstr(l.err.note, "conf.")) {
+        print_error("of: %s\nwant \"%s\" and \"%s\"\ngot  %d \"%s\"\n", yaml, line, word,
+                    (int)l.code, l.code ? l.err.note : "");
         fail();
     }
 }
@@ -356,9 +393,11 @@ static void test_wrong_values_are_refused_with_their_line(void **state)
 static void test_words_are_checked(void **state)
 {
     (void)state;
-    static const char *const TEXTS[] = {"balance: fair\n",          "log: {level: loud}\n", "log: {format: xml}\n", "tls: {cert: a.pem}\n",
-                                        "tls: {key: a.pem}\n", "max_attempts: 0\n"};
-    static const char *const WORDS[] = {"balance", "log.level", "log.format", "tls", "tls", "max_attempts"};
+    static const char *const TEXTS[] = {"balance: fair\n",      "log: {level: loud}\n",
+                                        "log: {format: xml}\n", "tls: {cert: a.pem}\n",
+                                        "tls: {key: a.pem}\n",  "max_attempts: 0\n"};
+    static const char *const WORDS[] = {"balance", "log.level", "log.format",
+                                        "tls",     "tls",       "max_attempts"};
     for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
         struct load l = load_text(TEXTS[i], NULL);
         assert_int_equal(l.code, AR_INVALID_REQUEST);
@@ -397,13 +436,14 @@ static void test_secrets_are_never_shown(void **state)
 {
     (void)state;
     static const struct load_env ENV[] = {{"SECRET", "canary-5"}, {NULL, NULL}};
-    struct load l = load_text("upstreams:\n"
-                              "  - name: a\n"
-                              "    keys: [canary-1, 'canary-2, canary-3', {secret: canary-4, rpm: 3}, '${SECRET}']\n"
-                              "    headers: {x-token: canary-6}\n"
-                              "    proxy: http://user:canary-7@host:1\n"
-                              "  - {name: b, keys: canary-8}\n",
-                              ENV);
+    struct load l = load_text(
+        "upstreams:\n"
+        "  - name: a\n"
+        "    keys: [canary-1, 'canary-2, canary-3', {secret: canary-4, rpm: 3}, '${SECRET}']\n"
+        "    headers: {x-token: canary-6}\n"
+        "    proxy: http://user:canary-7@host:1\n"
+        "  - {name: b, keys: canary-8}\n",
+        ENV);
     CHECK_OK(l.code);
     assert_int_equal(l.config->upstreams->key_count, 5);
     for (int how = 0; how < 4; how++) {
@@ -424,7 +464,8 @@ static void test_keys(void **state)
     (void)state;
     struct ar_config *c = load_good("upstreams:\n"
                                     "  - name: a\n"
-                                    "    keys: ['k1, k2,,k3', k4, {secret: k5, weight: 2, daily_requests: 1000, rpm: 50, tpm: 100000, concurrency: 8}]\n"
+                                    "    keys: ['k1, k2,,k3', k4, {secret: k5, weight: 2, "
+                                    "daily_requests: 1000, rpm: 50, tpm: 100000, concurrency: 8}]\n"
                                     "  - {name: b, keys: ' x , y '}\n"
                                     "  - {name: c, keys: []}\n"
                                     "  - {name: d, keys: ~}\n");
@@ -449,14 +490,15 @@ static void test_keys(void **state)
 static void test_models_aliases_headers(void **state)
 {
     (void)state;
-    struct ar_config *c = load_good("aliases: {sonnet: anthropic/claude-sonnet-4.5, fast: gpt-5-mini}\n"
-                                    "upstreams:\n"
-                                    "  - name: a\n"
-                                    "    models: ['claude-*', {from: sonnet, to: claude-sonnet-4-5}]\n"
-                                    "    headers: {X-Title: mine, x-n: 3}\n"
-                                    "    dialect: anthropic\n"
-                                    "    base_url: http://h/v1\n"
-                                    "  - {name: b, models: []}\n");
+    struct ar_config *c =
+        load_good("aliases: {sonnet: anthropic/claude-sonnet-4.5, fast: gpt-5-mini}\n"
+                  "upstreams:\n"
+                  "  - name: a\n"
+                  "    models: ['claude-*', {from: sonnet, to: claude-sonnet-4-5}]\n"
+                  "    headers: {X-Title: mine, x-n: 3}\n"
+                  "    dialect: anthropic\n"
+                  "    base_url: http://h/v1\n"
+                  "  - {name: b, models: []}\n");
     const struct ar_conf_upstream *a = c->upstreams;
     assert_int_equal(c->alias_count, 2);
     CHECK_STR(c->aliases[0].to, "anthropic/claude-sonnet-4.5");
@@ -509,7 +551,8 @@ static void test_old_names(void **state)
     assert_int_equal(u->enabled, 0);
     assert_int_equal(u->force_non_stream, 1);
     assert_int_equal(u->priority, 1);
-    check_shown(l.config, -1, "listen", "127.0.0.1:9999,0.0.0.0:1,0.0.0.0:2,0.0.0.0:3", "env SERVER_PORT");
+    check_shown(l.config, -1, "listen", "127.0.0.1:9999,0.0.0.0:1,0.0.0.0:2,0.0.0.0:3",
+                "env SERVER_PORT");
     check_shown(l.config, 0, "timeout", "7s", "env ANYROUTER_TIMEOUT");
     CHECK_STR(l.config->env_proxy, "http://p:1");
     CHECK_STR(l.config->env_no_proxy, "localhost");
@@ -540,9 +583,11 @@ static void test_word_distance(void **state)
     static const struct {
         const char *a, *b;
         unsigned want;
-    } CASES[] = {{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"kitten", "sitting", 3}, {"keys", "keys", 0}, {"key", "keys", 1}, {"ab", "ba", 2}};
+    } CASES[] = {{"", "", 0},         {"a", "", 1},       {"", "abc", 3}, {"kitten", "sitting", 3},
+                 {"keys", "keys", 0}, {"key", "keys", 1}, {"ab", "ba", 2}};
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        assert_int_equal(ar_word_distance(ar_str_of(CASES[i].a), ar_str_of(CASES[i].b)), CASES[i].want);
+        assert_int_equal(ar_word_distance(ar_str_of(CASES[i].a), ar_str_of(CASES[i].b)),
+                         CASES[i].want);
     }
 }
 

@@ -1,4 +1,5 @@
-/* Loads a configuration from text and a made-up environment, for tests of conf/ and of what is built on it. */
+/* Loads a configuration from text and a made-up environment, for tests of conf/ and of what is
+ * built on it. */
 #ifndef TESTS_CONF_LOAD_H
 #define TESTS_CONF_LOAD_H
 
@@ -31,7 +32,8 @@ static inline const char *load_getenv(const char *name)
 }
 
 /* ask: listen and allow_open; the rest is set here. Free config by ar_config_free. */
-static inline struct load load_with(const char *yaml, const struct load_env *env, struct ar_conf_ask ask)
+static inline struct load load_with(const char *yaml, const struct load_env *env,
+                                    struct ar_conf_ask ask)
 {
     struct load l = {.code = AR_OK};
     (void)snprintf(l.path, sizeof l.path, "%s/conf.XXXXXX", P_tmpdir);

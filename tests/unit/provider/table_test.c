@@ -1,4 +1,5 @@
-/* The tables of places and models: rows are complete and unique, and the facts of a model are found whatever its spelling. */
+/* The tables of places and models: rows are complete and unique, and the facts of a model are found
+ * whatever its spelling. */
 #include "check.h"
 #include "provider/provider.h"
 
@@ -16,7 +17,8 @@ static void test_rows_are_complete_and_unique(void **state)
             assert_true(!p->paths[d] || !p->paths[d][0] || p->paths[d][0] == '/');
         }
         assert_true(speaks);
-        bool has_url = p->base_url[0] != '\0', wants_none = (p->flags & (AR_PLACE_CUSTOM | AR_PLACE_GENERATOR)) != 0;
+        bool has_url = p->base_url[0] != '\0',
+             wants_none = (p->flags & (AR_PLACE_CUSTOM | AR_PLACE_GENERATOR)) != 0;
         assert_true(has_url != wants_none);
         for (unsigned k = 0; k < n; k++) {
             const struct ar_provider *q = ar_provider_row(k);
@@ -55,8 +57,10 @@ static void test_spellings_of_a_model_are_one(void **state)
 {
     (void)state;
     static const char *const SAME[][4] = {
-        {"claude-opus-4-5", "claude-opus-4.5", "anthropic/claude-opus-4.5", "Claude-Opus-4-5-20251101"},
-        {"claude-3-5-sonnet-20241022", "claude-3.5-sonnet", "anthropic/claude-3.5-sonnet", "claude-3-5-sonnet-latest"},
+        {"claude-opus-4-5", "claude-opus-4.5", "anthropic/claude-opus-4.5",
+         "Claude-Opus-4-5-20251101"},
+        {"claude-3-5-sonnet-20241022", "claude-3.5-sonnet", "anthropic/claude-3.5-sonnet",
+         "claude-3-5-sonnet-latest"},
         {"gpt-5.6", "gpt-5-6", "openai/gpt-5.6-mini", "GPT-5.6"},
         {"gemini-2.5-pro", "google/gemini-2.5-pro", "gemini-2-5-pro", "gemini-3-pro"},
     };
@@ -77,17 +81,21 @@ static void test_spellings_of_a_model_are_one(void **state)
 static void test_facts_of_models(void **state)
 {
     (void)state;
-    struct ar_target old = facts("claude-sonnet-4-5"), today = facts("claude-opus-5-5"), mid = facts("claude-opus-4.8");
-    assert_true(HAS(old, THINK_BUDGET) && HAS(old, FORCED_TOOL) && HAS(old, PREFILL) && !HAS(old, MID_SYSTEM)); /* P-020, P-028, P-085 */
-    assert_true(HAS(today, THINK_ADAPTIVE) && HAS(today, MID_SYSTEM) && !HAS(today, THINK_BUDGET));             /* P-019, P-084, P-090 */
-    assert_false(HAS(today, FORCED_TOOL));                                                                       /* P-066 */
-    assert_false(HAS(today, PREFILL));                                                                           /* P-027 */
+    struct ar_target old = facts("claude-sonnet-4-5"), today = facts("claude-opus-5-5"),
+                     mid = facts("claude-opus-4.8");
+    assert_true(HAS(old, THINK_BUDGET) && HAS(old, FORCED_TOOL) && HAS(old, PREFILL) &&
+                !HAS(old, MID_SYSTEM)); /* P-020, P-028, P-085 */
+    assert_true(HAS(today, THINK_ADAPTIVE) && HAS(today, MID_SYSTEM) &&
+                !HAS(today, THINK_BUDGET)); /* P-019, P-084, P-090 */
+    assert_false(HAS(today, FORCED_TOOL));  /* P-066 */
+    assert_false(HAS(today, PREFILL));      /* P-027 */
     assert_false(HAS(today, SAMPLING));
-    assert_false(HAS(mid, SAMPLING)); /* P-115 */
-    assert_true(HAS(old, TEMPERATURE_ALONE)); /* P-118 */
+    assert_false(HAS(mid, SAMPLING));                            /* P-115 */
+    assert_true(HAS(old, TEMPERATURE_ALONE));                    /* P-118 */
     assert_true(HAS(facts("claude-haiku-5-5"), THINK_DISABLED)); /* P-086 */
     assert_true(HAS(facts("claude-sonnet-5.5"), THINK_BETWEEN_TOOLS));
-    assert_true(HAS(facts("gpt-5.6"), CACHE_BREAKPOINTS) && !HAS(facts("gpt-5.1"), CACHE_BREAKPOINTS)); /* P-127 */
+    assert_true(HAS(facts("gpt-5.6"), CACHE_BREAKPOINTS) &&
+                !HAS(facts("gpt-5.1"), CACHE_BREAKPOINTS));                  /* P-127 */
     assert_int_equal(facts("claude-3-haiku-20240307").max_out_tokens, 4096); /* P-119 */
     assert_int_equal(facts("claude-opus-4-1").max_out_tokens, 32000);
     assert_int_equal(facts("llama-3.3-70b").vendor, AR_VENDOR_OTHER);
@@ -112,10 +120,8 @@ static void test_odd_names_have_facts_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_are_complete_and_unique),
-        cmocka_unit_test(test_auth),
-        cmocka_unit_test(test_spellings_of_a_model_are_one),
-        cmocka_unit_test(test_facts_of_models),
+        cmocka_unit_test(test_rows_are_complete_and_unique), cmocka_unit_test(test_auth),
+        cmocka_unit_test(test_spellings_of_a_model_are_one), cmocka_unit_test(test_facts_of_models),
         cmocka_unit_test(test_odd_names_have_facts_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * Upstreams made of configuration and table: how base URLs are joined, what the environment switches on, which models are served,
- * and what is refused with the place in the file.
+ * Upstreams made of configuration and table: how base URLs are joined, what the environment
+ * switches on, which models are served, and what is refused with the place in the file.
  */
 #include "conf/load.h"
 
@@ -38,11 +38,13 @@ static void test_base_urls_are_joined(void **state)
         {"https://h/vllm", "/vllm/v1/chat/completions", "/vllm/v1/messages"},
         {"https://h/v", "/v/v1/chat/completions", "/v/v1/messages"},
         {"https://h/v1/x", "/v1/x/v1/chat/completions", "/v1/x/v1/messages"},
-        {"https://h/openai/v1?api-version=2", "/openai/v1/chat/completions?api-version=2", "/openai/v1/messages?api-version=2"},
+        {"https://h/openai/v1?api-version=2", "/openai/v1/chat/completions?api-version=2",
+         "/openai/v1/messages?api-version=2"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         char text[256];
-        (void)snprintf(text, sizeof text, "upstreams: [{provider: vllm, base_urls: ['%s']}]\n", CASES[i].base);
+        (void)snprintf(text, sizeof text, "upstreams: [{provider: vllm, base_urls: ['%s']}]\n",
+                       CASES[i].base);
         struct ar_config *c = load_good(text);
         const struct ar_base *b = build(c)->v[0].bases;
         CHECK_STR(b->targets[AR_DIALECT_CHAT][0], CASES[i].chat);
@@ -51,7 +53,8 @@ static void test_base_urls_are_joined(void **state)
     }
 }
 
-/* Every row that has a URL: the target is the row's template behind the URL's path, or follows the rule. */
+/* Every row that has a URL: the target is the row's template behind the URL's path, or follows the
+ * rule. */
 static void test_every_row_is_joined(void **state)
 {
     (void)state;
@@ -65,7 +68,8 @@ static void test_every_row_is_joined(void **state)
         {"deepseek", "/v1/chat/completions", "/anthropic/v1/messages", NULL},
         {"groq", "/openai/v1/chat/completions", NULL, NULL},
         {"perplexity", "/chat/completions", NULL, NULL},
-        {"moonshot", "/v1/chat/completions", "/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"},
+        {"moonshot", "/v1/chat/completions", "/anthropic/v1/messages",
+         "/anthropic/v1/messages/count_tokens"},
         {"zai", "/api/paas/v4/chat/completions", "/api/anthropic/v1/messages", NULL},
         {"dashscope", "/compatible-mode/v1/chat/completions", NULL, NULL},
         {"deepinfra", "/v1/openai/chat/completions", NULL, NULL},
@@ -78,7 +82,8 @@ static void test_every_row_is_joined(void **state)
     for (unsigned i = 0; (p = ar_provider_row(i)) != NULL; i++) {
         char text[128];
         bool custom = (p->flags & AR_PLACE_CUSTOM) != 0;
-        (void)snprintf(text, sizeof text, "upstreams: [{provider: '%s'%s}]\n", p->name, custom ? ", base_urls: ['http://h:1/v1']" : "");
+        (void)snprintf(text, sizeof text, "upstreams: [{provider: '%s'%s}]\n", p->name,
+                       custom ? ", base_urls: ['http://h:1/v1']" : "");
         struct ar_config *c = load_good(text);
         const struct ar_upstream *u = &build(c)->v[0];
         CHECK_STR(u->name, p->name);
@@ -89,7 +94,8 @@ static void test_every_row_is_joined(void **state)
         for (unsigned d = 0; d < AR_DIALECT_COUNT && !(p->flags & AR_PLACE_GENERATOR); d++) {
             struct ar_str target = u->bases[0].targets[d][0];
             assert_true(target.n > 1 && target.p[0] == '/');
-            assert_true(ar_str_has_suffix(target, d == AR_DIALECT_CHAT ? AR_LIT("/chat/completions") : AR_LIT("/messages")));
+            assert_true(ar_str_has_suffix(target, d == AR_DIALECT_CHAT ? AR_LIT("/chat/completions")
+                                                                       : AR_LIT("/messages")));
             assert_false(ar_str_has(target, AR_LIT("//")));
             assert_false(ar_str_has(target, AR_LIT("/v1/v1")));
         }
@@ -117,7 +123,8 @@ static void test_every_row_is_joined(void **state)
 static void test_any_path_is_joined(void **state)
 {
     (void)state;
-    struct ar_config *c = load_good("upstreams: [{provider: vllm, base_urls: ['http://h/api/v1', 'http://h', 'http://h/p?q=1']}]\n");
+    struct ar_config *c = load_good("upstreams: [{provider: vllm, base_urls: ['http://h/api/v1', "
+                                    "'http://h', 'http://h/p?q=1']}]\n");
     const struct ar_upstream *u = &build(c)->v[0];
     struct ar_arena a;
     ar_arena_init(&a, 1 << 16);
@@ -142,8 +149,11 @@ static const struct ar_upstream *named(const struct ar_upstreams *all, const cha
 static void test_the_environment_switches_rows_on(void **state)
 {
     (void)state;
-    static const struct load_env ENV[] = {{"OPENAI_API_KEY", "k1,k2"}, {"ANTHROPIC_API_KEY", "k3"}, {"GEMINI_API_KEY", ""},
-                                          {"AZURE_OPENAI_API_KEY", "k4"}, {NULL, NULL}};
+    static const struct load_env ENV[] = {{"OPENAI_API_KEY", "k1,k2"},
+                                          {"ANTHROPIC_API_KEY", "k3"},
+                                          {"GEMINI_API_KEY", ""},
+                                          {"AZURE_OPENAI_API_KEY", "k4"},
+                                          {NULL, NULL}};
     struct load l = load_text("", ENV);
     CHECK_OK(l.code);
     ar_providers_from_env(l.config, load_getenv);
@@ -154,7 +164,7 @@ static void test_the_environment_switches_rows_on(void **state)
     assert_int_equal(named(all, "anthropic")->key_count, 1);
     assert_null(named(all, "gemini-openai"));
     assert_null(named(all, "azure-openai")); /* its URL is nobody's but the operator's */
-    assert_null(named(all, "anyrouter")); /* a key says who is to be asked */
+    assert_null(named(all, "anyrouter"));    /* a key says who is to be asked */
     assert_non_null(named(all, "echo"));
     ar_config_free(l.config);
 
@@ -181,26 +191,37 @@ static void test_which_models_are_served(void **state)
     static const struct {
         const char *upstream, *model, *sent; /* NULL: not served */
     } CASES[] = {
-        {"openai", "gpt-5-mini", "gpt-5-mini"},  {"openai", "o3", "o3"},
-        {"openai", "o3-mini", "o3-mini"},        {"openai", "claude-opus-4-5", NULL},
-        {"anthropic", "claude-x", "claude-x"},   {"anthropic", "gpt-4", NULL},
-        {"vllm", "anything/at:all", "anything/at:all"}, {"openrouter", "a/b", "a/b"},
-        {"openrouter", "gpt-4o", NULL},          {"mine", "claude-opus-4-5", "claude-opus-4-5"},
-        {"mine", "sonnet", "claude-sonnet-4-5"}, {"mine", "gpt-4", NULL},
-        {"mine", "CLAUDE-x", NULL},              {"none", "gpt-4", NULL},
-        {"mine", "small-7b", "big"},             {"mine", "small", NULL},
+        {"openai", "gpt-5-mini", "gpt-5-mini"},
+        {"openai", "o3", "o3"},
+        {"openai", "o3-mini", "o3-mini"},
+        {"openai", "claude-opus-4-5", NULL},
+        {"anthropic", "claude-x", "claude-x"},
+        {"anthropic", "gpt-4", NULL},
+        {"vllm", "anything/at:all", "anything/at:all"},
+        {"openrouter", "a/b", "a/b"},
+        {"openrouter", "gpt-4o", NULL},
+        {"mine", "claude-opus-4-5", "claude-opus-4-5"},
+        {"mine", "sonnet", "claude-sonnet-4-5"},
+        {"mine", "gpt-4", NULL},
+        {"mine", "CLAUDE-x", NULL},
+        {"none", "gpt-4", NULL},
+        {"mine", "small-7b", "big"},
+        {"mine", "small", NULL},
     };
-    struct ar_config *c = load_good("upstreams:\n"
-                                    "  - provider: openai\n"
-                                    "  - provider: anthropic\n"
-                                    "  - provider: vllm\n"
-                                    "  - provider: openrouter\n"
-                                    "  - {name: mine, provider: openai, models: ['claude-*', {from: sonnet, to: claude-sonnet-4-5}, {from: small-*, to: big}]}\n"
-                                    "  - {name: none, provider: openai, models: []}\n");
+    struct ar_config *c =
+        load_good("upstreams:\n"
+                  "  - provider: openai\n"
+                  "  - provider: anthropic\n"
+                  "  - provider: vllm\n"
+                  "  - provider: openrouter\n"
+                  "  - {name: mine, provider: openai, models: ['claude-*', {from: sonnet, to: "
+                  "claude-sonnet-4-5}, {from: small-*, to: big}]}\n"
+                  "  - {name: none, provider: openai, models: []}\n");
     const struct ar_upstreams *all = build(c);
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct ar_str sent;
-        bool serves = ar_upstream_serves(named(all, CASES[i].upstream), ar_str_of(CASES[i].model), &sent);
+        bool serves =
+            ar_upstream_serves(named(all, CASES[i].upstream), ar_str_of(CASES[i].model), &sent);
         bool want = CASES[i].sent != NULL;
         if (serves != want) {
             print_error("%s serves %s: %d\n", CASES[i].upstream, CASES[i].model, serves);
@@ -216,17 +237,19 @@ static void test_which_models_are_served(void **state)
 static void test_names_keys_and_dialects(void **state)
 {
     (void)state;
-    struct ar_config *c = load_good("upstreams:\n"
-                                    "  - {name: openai, keys: [secret-1, secret-2]}\n"
-                                    "  - {provider: openai, name: two, keys: [secret-1], passthrough: 'true'}\n"
-                                    "  - {provider: openai, name: three, dialects: [messages, openai, anthropic]}\n"
-                                    "  - {provider: openai, name: off, enabled: no}\n"
-                                    "  - {provider: openai, name: closed, passthrough: 'false'}\n"
-                                    "  - {provider: echo}\n");
+    struct ar_config *c =
+        load_good("upstreams:\n"
+                  "  - {name: openai, keys: [secret-1, secret-2]}\n"
+                  "  - {provider: openai, name: two, keys: [secret-1], passthrough: 'true'}\n"
+                  "  - {provider: openai, name: three, dialects: [messages, openai, anthropic]}\n"
+                  "  - {provider: openai, name: off, enabled: no}\n"
+                  "  - {provider: openai, name: closed, passthrough: 'false'}\n"
+                  "  - {provider: echo}\n");
     const struct ar_upstreams *all = build(c);
     assert_int_equal(all->n, 5);
     assert_null(named(all, "off"));
-    const struct ar_upstream *one = named(all, "openai"), *two = named(all, "two"), *three = named(all, "three");
+    const struct ar_upstream *one = named(all, "openai"), *two = named(all, "two"),
+                             *three = named(all, "three");
     assert_false(one->passthrough);
     assert_true(two->passthrough);
     assert_true(three->passthrough);
@@ -247,7 +270,8 @@ static void test_names_keys_and_dialects(void **state)
 static void test_proxies(void **state)
 {
     (void)state;
-    static const struct load_env ENV[] = {{"HTTPS_PROXY", "http://env:1"}, {"NO_PROXY", ".corp"}, {NULL, NULL}};
+    static const struct load_env ENV[] = {
+        {"HTTPS_PROXY", "http://env:1"}, {"NO_PROXY", ".corp"}, {NULL, NULL}};
     static const struct {
         const char *upstream, *proxy;
     } CASES[] = {
@@ -255,7 +279,8 @@ static void test_proxies(void **state)
         {"{name: a, provider: openai, proxy: none}", ""},
         {"{name: a, provider: openai, proxy: 'socks5://own:2'}", "socks5://own:2"},
         {"{name: a, provider: vllm, base_urls: ['http://x.corp/v1']}", ""},
-        {"{name: a, provider: vllm, base_urls: ['http://x.corp/v1'], proxy: 'http://own:2'}", "http://own:2"},
+        {"{name: a, provider: vllm, base_urls: ['http://x.corp/v1'], proxy: 'http://own:2'}",
+         "http://own:2"},
         {"{name: a, provider: vllm}", ""},
         {"{name: a, provider: vllm, base_urls: ['http://localhost:1']}", ""},
         {"{name: a, provider: vllm, base_urls: ['http://[::1]:1']}", ""},
@@ -306,7 +331,8 @@ static void test_a_refused_url_does_not_show_its_password(void **state)
     (void)state;
     struct ar_upstreams *u;
     struct ar_err err = {0};
-    struct ar_config *c = load_good("upstreams: [{provider: openai, base_urls: ['https://me:canary@h/v1']}]\n");
+    struct ar_config *c =
+        load_good("upstreams: [{provider: openai, base_urls: ['https://me:canary@h/v1']}]\n");
     assert_int_equal(ar_upstreams_build(c, &u, &err), AR_INVALID_REQUEST);
     assert_null(strstr(err.note, "canary"));
     ar_config_free(c);
