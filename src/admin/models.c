@@ -7,6 +7,7 @@
  */
 #include "admin/admin.h"
 
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/map.h"
 #include "http/url.h"
@@ -44,6 +45,7 @@ struct ar_model_cache {
     struct ar_arena working; /* of the fetch under way */
     struct ar_strs ids, owners;
     uint64_t generation; /* snapshot the list belongs to; 0: none */
+    uint64_t caller;     /* whose key was used, as a hash; 0: the operator's only */
     int64_t fetched_ms, begun_ms;
     struct fetch fetches[FETCHES_MAX];
     unsigned busy;
@@ -175,17 +177,17 @@ static void add_fetched(struct ar_model_cache *c, struct fetch *f, struct ar_map
     }
 }
 
-static void start_fetch(struct ar_model_cache *c, const struct ar_upstream *u)
+static void start_fetch(struct ar_model_cache *c, const struct ar_upstream *u, struct ar_str secret)
 {
     struct fetch *f = &c->fetches[c->busy];
     *f = (struct fetch){.u = u, .busy = true, .waker = {wake_nobody}};
     ar_buf_init(&f->body, LIST_MAX_BYTES);
     const char *prefix = ar_auth_prefix(u->provider->auth);
     unsigned n = 0;
-    if (u->key_count > 0) {
-        f->headers[n++] = (struct ar_header){
-            ar_str_of(ar_auth_header(u->provider->auth)),
-            ar_arena_fmt(&c->working, "%s%.*s", prefix, AR_FMT(u->keys[0].secret))};
+    if (secret.n > 0) {
+        f->headers[n++] =
+            (struct ar_header){ar_str_of(ar_auth_header(u->provider->auth)),
+                               ar_arena_fmt(&c->working, "%s%.*s", prefix, AR_FMT(secret))};
     }
     f->headers[n++] = (struct ar_header){AR_LIT("anthropic-version"), AR_LIT("2023-06-01")};
     f->headers[n++] = (struct ar_header){AR_LIT("accept"), AR_LIT("application/json")};
@@ -204,7 +206,8 @@ static void start_fetch(struct ar_model_cache *c, const struct ar_upstream *u)
     c->busy++;
 }
 
-static void start_all(struct ar_model_cache *c, const struct ar_snapshot *s)
+/* caller: his key, for the first upstream that takes callers' keys and no other. */
+static void start_all(struct ar_model_cache *c, const struct ar_snapshot *s, struct ar_str caller)
 {
     ar_arena_reset(&c->working);
     c->for_snapshot = s;
@@ -216,10 +219,14 @@ static void start_all(struct ar_model_cache *c, const struct ar_snapshot *s)
         for (unsigned m = 0; m < u->conf->model_count; m++) {
             all_exact &= is_exact(u->conf->models[m].from);
         }
-        bool may = u->key_count > 0 || (u->provider->flags & AR_PLACE_LOCAL);
+        struct ar_str secret = u->key_count > 0 ? u->keys[0].secret
+                               : u->passthrough ? caller
+                                                : AR_LIT("");
+        bool may = secret.n > 0 || (u->provider->flags & AR_PLACE_LOCAL);
         if (may && !all_exact && !(u->provider->flags & AR_PLACE_GENERATOR) &&
             !(u->provider->quirks & AR_QUIRK(NO_MODELS))) {
-            start_fetch(c, u);
+            start_fetch(c, u, secret);
+            caller = u->key_count > 0 ? caller : AR_LIT("");
         }
     }
 }
@@ -253,15 +260,24 @@ static bool poll_fetch(struct fetch *f)
 }
 
 /* The list for a snapshot; false: being fetched. */
-static bool is_ready(struct ar_model_cache *c, const struct ar_snapshot *s)
+static bool is_ready(struct ar_model_cache *c, const struct ar_local_ask *ask)
 {
+    const struct ar_snapshot *s = ask->snapshot;
+    struct ar_str caller = ar_str_head(ask->secrets, ar_str_find_char(ask->secrets, ','));
+    uint64_t who = caller.n > 0 ? ar_hash64(caller, 2) | 1 : 0;
     int64_t now = ar_loop_now_ms(c->loop);
-    if (c->begun_ms == 0 || c->for_snapshot != s) {
-        if (c->generation == s->generation && now - c->fetched_ms < FRESH_MS) {
+    bool others = c->begun_ms != 0 && c->for_snapshot == s && c->caller != who;
+    if (others && now - c->begun_ms < PATIENCE_MS) {
+        return false; /* somebody else's list is being fetched: one at a time */
+    }
+    if (c->begun_ms == 0 || c->for_snapshot != s || c->caller != who) {
+        if (c->generation == s->generation && c->caller == who && now - c->fetched_ms < FRESH_MS) {
             return true;
         }
         ar_model_cache_forget(c);
-        start_all(c, s);
+        c->caller = who;
+        c->generation = 0;
+        start_all(c, s, caller);
     }
     bool all = true;
     for (unsigned i = 0; i < c->busy; i++) {
@@ -369,7 +385,7 @@ void ar_admin_models(const struct ar_local_ask *ask, struct ar_local_answer *ret
 {
     const struct ar_admin *a = ask->context;
     struct ar_model_cache *c = a->models;
-    if (!is_ready(c, ask->snapshot)) {
+    if (!is_ready(c, ask)) {
         ret->again_ms = AGAIN_MS;
         return;
     }
@@ -421,7 +437,7 @@ void ar_admin_model(const struct ar_local_ask *ask, struct ar_local_answer *ret)
     const struct ar_admin *a = ask->context;
     struct ar_model_cache *c = a->models;
     struct ar_str id = ar_percent_decode(ask->rest, ask->arena), sent;
-    if (!is_ready(c, ask->snapshot)) {
+    if (!is_ready(c, ask)) {
         ret->again_ms = AGAIN_MS;
         return;
     }

@@ -325,6 +325,9 @@ static int run(struct ar_args args)
     }
     ar_loop_run(app.loop);
     ar_log_note(AR_LOG_INFO, "stopped", "bye");
+    if (app.terms > 1) { /* at once: a name look-up under way would be waited for */
+        _exit(app.exit_code);
+    }
     clean_up(&app);
     return app.exit_code;
 }
