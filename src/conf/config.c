@@ -423,7 +423,8 @@ static enum ar_code read_member(struct loader *l, const struct ar_tree *t, struc
     if (row < COUNT(ROWS)) {
         return set_option(l, row, l->c, l->c->source, t);
     }
-    if ((t->kind == AR_TREE_MAP || t->kind == AR_TREE_NULL) && ar_str_find_char(path, '.') == path.n) {
+    if ((t->kind == AR_TREE_MAP || t->kind == AR_TREE_NULL) &&
+        ar_str_find_char(path, '.') == path.n) {
         bool is_group = false;
         struct ar_str dotted = ar_arena_fmt(&l->c->arena, "%.*s.", AR_FMT(path));
         for (unsigned i = 0; i < COUNT(ROWS); i++) {

@@ -13,8 +13,8 @@ struct ar_snapshot {
     struct ar_config *config;       /* owns */
     struct ar_upstreams *upstreams; /* owns */
     uint64_t generation;
-    struct ar_snapshot *older;      /* app's list of those not yet freed */
-    unsigned holders; /* workers that have not given it back; app's thread only */
+    struct ar_snapshot *older; /* app's list of those not yet freed */
+    unsigned holders;          /* workers that have not given it back; app's thread only */
 };
 
 #endif

@@ -190,7 +190,8 @@ enum ar_code ar_tree_parse(struct ar_str text, const char *(*getenv_fn)(const ch
     if (!root || !yaml_parser_initialize(&r.parser)) {
         return ar_fail(err, AR_TOO_LARGE, "the configuration is too large");
     }
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)(text.n > 0 ? text.p : ""), text.n);
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)(text.n > 0 ? text.p : ""),
+                                 text.n);
     enum ar_code code = read_document(&r, root);
     yaml_parser_delete(&r.parser);
     if (code == AR_OK && root->kind == AR_TREE_NULL) {

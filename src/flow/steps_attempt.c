@@ -60,19 +60,18 @@ enum ar_next ar_run_decode(struct ar_flow *f)
         ar_header_lit(f->head->headers, f->head->header_count, "anthropic-beta"), &f->outlined.doc};
     enum ar_code code =
         f->dialect->decode_request(ar_buf_view(&f->body), &in, f->op, &f->arena, &f->request, &err);
-    f->seal_losses = ar_arena_new(&f->arena, struct ar_losses);
-    if (!f->seal_losses) {
+    struct ar_losses *losses = ar_arena_new(&f->arena, struct ar_losses);
+    if (!losses) {
         code = ar_fail(&err, AR_TOO_LARGE, "the request needs too much memory");
-    } else {
-        f->seal_losses->strict = f->strict;
+    } else if (code == AR_OK) {
+        losses->strict = f->strict;
+        code = ar_request_seal(f->request, &f->arena, losses, &err);
+        if (code == AR_LOSSY) {
+            (void)ar_fail(&err, code, "%s", losses->why);
+            memcpy(err.at, losses->field, sizeof err.at);
+        }
     }
-    if (code == AR_OK) {
-        code = ar_request_seal(f->request, &f->arena, f->seal_losses, &err);
-    }
-    if (code == AR_LOSSY) {
-        (void)ar_fail(&err, code, "%s", f->seal_losses->why);
-        memcpy(err.at, f->seal_losses->field, sizeof err.at);
-    }
+    f->seal_losses = losses;
     if (code != AR_OK) {
         f->request = NULL;
         return fail_picked(f, code, &err);

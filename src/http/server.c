@@ -69,9 +69,9 @@ struct ar_str ar_server_date(struct ar_server *s)
         gmtime_r(&at, &t);
         s->date_s = now_s;
         snprintf(s->date, sizeof(s->date), "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT",
-                 days + (size_t)t.tm_wday * 3, (unsigned)t.tm_mday % 100u, months + (size_t)t.tm_mon * 3,
-                 (unsigned)(t.tm_year + 1900) % 10000u, (unsigned)t.tm_hour % 100u,
-                 (unsigned)t.tm_min % 100u, (unsigned)t.tm_sec % 100u);
+                 days + (size_t)t.tm_wday * 3, (unsigned)t.tm_mday % 100u,
+                 months + (size_t)t.tm_mon * 3, (unsigned)(t.tm_year + 1900) % 10000u,
+                 (unsigned)t.tm_hour % 100u, (unsigned)t.tm_min % 100u, (unsigned)t.tm_sec % 100u);
     }
     return ar_str_n(s->date, 29);
 }

@@ -232,7 +232,7 @@ static void test_arena_reuse(void **state)
         }
         CHECK_OK(ar_arena_finish(&a));
         ar_arena_reset(&a);
-        assert_true(a.used_bytes < 8192);
+        assert_true(a.used_bytes <= 65536); /* one block of moderate size is kept */
     }
     ar_arena_done(&a);
 }

@@ -95,7 +95,7 @@ static void a_slow_reader_stops_the_writer(void **state)
     struct peer *p = connect_peer(&other);
     p->shut_after = true;
     char *huge = malloc(4 * (size_t)BIG); /* more than the kernel takes */
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         memcpy(huge + i * (size_t)BIG, big, BIG);
     }
     peer_send(p, huge, 4 * (size_t)BIG);
