@@ -13,10 +13,12 @@
 
 /* A tool_use of an assistant turn. */
 struct call {
-    struct call *next; /* of the same turn */
-    struct call *twin; /* later one of the same turn and id */
+    struct call *next;        /* of the same turn */
+    struct call *twin;        /* later one of the same turn and id */
+    struct call *last, *open; /* first of the twins: the last one, the first without a result */
     const struct ar_turn *of;
     struct ar_block *use, *result; /* result NULL: none yet */
+    unsigned nth;                  /* call of this id in the history, from 0 */
 };
 
 enum finding { PAIRED, ORPHAN, DUPLICATE };
@@ -44,6 +46,15 @@ struct sealing {
     bool has_odd, has_missing, failed;
 };
 
+/* Anthropic wants ids that are unique in a history; some upstreams count anew in each answer, or
+ * send none. */
+static void make_unique(struct sealing *s, struct ar_block *use, unsigned nth)
+{
+    struct ar_str id = ar_arena_fmt(s->a, "%.*s_%u", AR_FMT(use->id), nth + 1);
+    s->failed = s->failed || !id.p;
+    use->id = id;
+}
+
 static void note_call(struct sealing *s, const struct ar_turn *t, struct ar_block *use,
                       struct call ***tail)
 {
@@ -56,14 +67,19 @@ static void note_call(struct sealing *s, const struct ar_turn *t, struct ar_bloc
     c->use = use;
     **tail = c;
     *tail = &c->next;
-    struct call *old = ar_map_get(&s->open, use->id);
-    if (old && old->of == t) {
-        while (old->twin) {
-            old = old->twin;
-        }
-        old->twin = c;
+    struct call *head = ar_map_get(&s->open, use->id);
+    const struct call *before = head ? head->last : NULL;
+    if (head && head->of == t) {
+        head->last->twin = c;
+        head->last = c;
+        head->open = head->open ? head->open : c;
     } else {
+        c->last = c->open = c;
         ar_map_put(&s->open, use->id, c);
+    }
+    if (before) {
+        c->nth = before->nth + 1;
+        make_unique(s, use, c->nth);
     }
 }
 
@@ -75,15 +91,14 @@ static void note_result(struct sealing *s, const struct ar_turn *t, struct ar_bl
         return;
     }
     f->in = t;
-    struct call *c = ar_map_get(&s->open, result->id);
-    f->what = c ? DUPLICATE : ORPHAN;
-    while (c && c->result) {
-        c = c->twin;
-    }
+    struct call *head = ar_map_get(&s->open, result->id), *c = head ? head->open : NULL;
+    f->what = head ? DUPLICATE : ORPHAN;
     if (c) {
         c->result = result;
+        head->open = c->twin;
         f->call = c;
         f->what = PAIRED;
+        result->id = c->use->id;
         result->name = result->name.p ? result->name : c->use->name;
     }
     s->has_odd = s->has_odd || f->what != PAIRED;

@@ -60,7 +60,7 @@ static size_t open_bytes(const struct ar_stopper *s)
     for (const struct ar_name *n = s->stops; n; n = n->next) {
         size_t k = n->s.n > 0 ? n->s.n - 1 : 0;
         for (k = k < dec.n ? k : dec.n; k > most; k--) {
-            if (memcmp(dec.p + dec.n - k, n->s.p, k) == 0) {
+            if (dec.p[dec.n - 1] == n->s.p[k - 1] && memcmp(dec.p + dec.n - k, n->s.p, k) == 0) {
                 most = k;
             }
         }

@@ -115,10 +115,15 @@ static const struct {
     {"A call a | U result a | A text t | U result a",
      "A call a | U result a | A text t | U text [tool result for a]\\nok", "approximated:messages"},
     /* ids that come back */
-    {"A call a | U result a | A call a | U result a", NULL, ""},
-    {"A call a, call a | U result a, result a", NULL, ""},
-    {"A call a | A call a | U result a", "A call a | U result a! | A call a | U result a",
+    {"A call a | U result a | A call a | U result a",
+     "A call a | U result a | A call a_2 | U result a_2", ""},
+    {"A call a, call a | U result a, result a", "A call a, call a_2 | U result a, result a_2", ""},
+    {"A call a | U result a | A call a, call a | U result a, result a",
+     "A call a | U result a | A call a_2, call a_3 | U result a_2, result a_3", ""},
+    {"A call a | A call a | U result a", "A call a | U result a! | A call a_2 | U result a_2",
      "emulated:messages"},
+    {"A call a, call a | U result a, result a | A call a | U result a",
+     "A call a, call a_2 | U result a, result a_2 | A call a_3 | U result a_3", ""},
 };
 
 static void test_pairing(void **state)
@@ -235,7 +240,7 @@ static void test_many(void **state)
                        *us = ar_turn_new(&a, AR_USER, &turns);
         struct ar_block **calls = &as->blocks, **results = &us->blocks;
         for (int k = 0; k < 10; k++) {
-            struct ar_str id = ar_arena_fmt(&a, "call_%d_%d", i, k);
+            struct ar_str id = i % 2 ? AR_LIT("again") : ar_arena_fmt(&a, "call_%d_%d", i, k);
             ar_block_new(&a, AR_TOOL_USE, &calls)->id = id;
             ar_block_new(&a, AR_TOOL_RESULT, &results)->id = id;
         }
