@@ -83,14 +83,17 @@ static void copy_label(char *to, size_t size, struct ar_str s)
 static struct series *find(struct ar_metrics *m, enum metric_id id, struct ar_str a,
                            struct ar_str b)
 {
+    char label[LABEL_BYTES]; /* as it is kept, or it would never be found again */
+    copy_label(label, sizeof label, a);
+    a = ar_str_of(label);
     for (unsigned i = 0; i < m->used; i++) {
         struct series *s = &m->series[i];
-        if (s->metric == id && ar_str_is(ar_str_of(s->a), ar_str_head(a, LABEL_BYTES - 1)) &&
-            ar_str_is(ar_str_of(s->b), b)) {
+        if (s->metric == id && ar_str_is(ar_str_of(s->a), a) && ar_str_is(ar_str_of(s->b), b)) {
             return s;
         }
     }
-    if (m->used >= SERIES_MAX - METRIC_COUNT && !ar_str_is_lit(a, "other")) {
+    bool is_rest = ar_str_is_lit(a, "other") && ar_str_is_lit(b, "other");
+    if (m->used >= SERIES_MAX - METRIC_COUNT && !is_rest) { /* one place a metric is left */
         return find(m, id, AR_LIT("other"), AR_LIT("other"));
     }
     AR_ASSERT(m->used < SERIES_MAX);
