@@ -123,8 +123,7 @@ static struct ar_str with_usage(struct ar_str old, struct ar_arena *a)
         struct ar_jiter it = ar_json_iter(ar_json_root(&doc));
         while (ar_json_next(&it)) {
             if (!ar_str_is_lit(it.key, "include_usage")) {
-                struct ar_str key = ar_json_escape_in(it.key, a);
-                ar_jw_key_n(&w, key.p, key.n);
+                ar_jw_key_dec(&w, it.key);
                 ar_jw_raw(&w, ar_json_raw(it.val));
             }
         }

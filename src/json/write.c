@@ -45,6 +45,13 @@ void ar_jw_key_n(struct ar_jw *w, const char *key, size_t n)
     w->comma = false;
 }
 
+void ar_jw_key_dec(struct ar_jw *w, struct ar_str key)
+{
+    ar_jw_text(w, key);
+    ar_buf_char(w->out, ':');
+    w->comma = false;
+}
+
 void ar_jw_text(struct ar_jw *w, struct ar_str text)
 {
     comma(w);

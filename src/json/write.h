@@ -19,6 +19,8 @@ void ar_jw_open(struct ar_jw *w, char bracket);  /* '{' or '[' */
 void ar_jw_close(struct ar_jw *w, char bracket); /* '}' or ']' */
 /* Key: plain ASCII of our own, no escaping. */
 void ar_jw_key_n(struct ar_jw *w, const char *key, size_t n);
+/* A key of somebody else's: decoded text, escaped here. */
+void ar_jw_key_dec(struct ar_jw *w, struct ar_str key);
 #define ar_jw_key(w, l) ar_jw_key_n((w), "" l, sizeof(l) - 1)
 
 void ar_jw_text(struct ar_jw *w, struct ar_str text); /* decoded text, escaped here */

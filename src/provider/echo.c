@@ -124,9 +124,7 @@ static void put_sample(struct ar_jw *w, struct ar_jval schema, unsigned depth)
         struct ar_jiter it = ar_json_iter(ar_json_get_lit(schema, "properties"));
         ar_jw_open(w, '{');
         while (ar_json_next(&it)) {
-            ar_jw_text(w, it.key);
-            ar_buf_char(w->out, ':');
-            w->comma = false;
+            ar_jw_key_dec(w, it.key);
             put_sample(w, it.val, depth + 1);
             w->comma = true;
         }

@@ -310,8 +310,7 @@ static void put_extras(struct ar_anthropic_enc *e, struct ar_str prefix)
 {
     for (const struct ar_ext *x = e->r->ext; x; x = x->next) {
         if (x->from == AR_DIALECT_ANTHROPIC && ar_str_has_prefix(x->name, prefix)) {
-            struct ar_str name = ar_str_from(x->name, prefix.n);
-            ar_jw_key_n(&e->w, name.p, name.n);
+            ar_jw_key_dec(&e->w, ar_str_from(x->name, prefix.n));
             ar_jw_raw(&e->w, x->raw);
         }
     }

@@ -245,8 +245,7 @@ static void put_ext(struct ar_anthropic_enc *e)
 {
     for (const struct ar_ext *x = e->r->ext; x; x = x->next) {
         if (x->from == AR_DIALECT_ANTHROPIC && ar_str_find_char(x->name, '.') == x->name.n) {
-            struct ar_str name = ar_json_escape_in(x->name, e->a);
-            ar_jw_key_n(&e->w, name.p, name.n);
+            ar_jw_key_dec(&e->w, x->name);
             ar_jw_raw(&e->w, x->raw);
         } else if (x->from != AR_DIALECT_ANTHROPIC && e->code == AR_OK) {
             char field[96];

@@ -30,8 +30,7 @@ static void fix_map(struct ar_jw *w, struct ar_jval v, struct ar_arena *a)
 {
     ar_jw_open(w, '{');
     for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
-        struct ar_str key = ar_json_escape_in(it.key, a);
-        ar_jw_key_n(w, key.p, key.n);
+        ar_jw_key_dec(w, it.key);
         fix(w, it.val, a);
     }
     ar_jw_close(w, '}');
@@ -74,9 +73,9 @@ static void put_description(struct ar_jw *w, struct ar_jval v)
     for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
         if (is_limit(it.key, it.val)) {
             ar_buf_str(w->out, any ? AR_LIT(", ") : text.n > 0 ? AR_LIT(" {") : AR_LIT("{"));
-            ar_buf_str(w->out, it.key);
+            ar_json_escape(it.key, w->out);
             ar_buf_lit(w->out, ": ");
-            ar_buf_str(w->out, ar_json_raw(it.val));
+            ar_json_escape(ar_json_raw(it.val), w->out);
             any = true;
         }
     }
@@ -108,8 +107,7 @@ static void fix(struct ar_jw *w, struct ar_jval v, struct ar_arena *a)
             described = true;
             continue;
         }
-        struct ar_str key = ar_json_escape_in(it.key, a);
-        ar_jw_key_n(w, key.p, key.n);
+        ar_jw_key_dec(w, it.key);
         fix_member(w, it.key, it.val, a);
     }
     if (limited && !described) {

@@ -126,7 +126,7 @@ static void put_web_search(struct ar_anthropic_enc *e, const struct ar_tool *t)
         ar_jw_key_lit(w, "type", "approximate");
         for (struct ar_jiter it = ar_json_iter(where); ar_json_next(&it);) {
             if (ar_json_is(it.val, AR_J_STRING)) {
-                ar_jw_key_n(w, it.key.p, it.key.n);
+                ar_jw_key_dec(w, it.key);
                 ar_jw_raw(w, ar_json_raw(it.val));
             }
         }
