@@ -234,8 +234,8 @@ static void add_ext(struct reader *x, struct ar_str name, struct ar_jval v, enum
 {
     struct ar_ext *e = ar_arena_new(x->in.a, struct ar_ext);
     if (e) {
-        *e = (struct ar_ext){
-            .from = AR_DIALECT_CHAT, .fate = fate, .name = name, .raw = ar_json_raw(v)};
+        *e = (struct ar_ext){.from = AR_DIALECT_CHAT, .fate = fate, .raw = ar_json_raw(v)};
+        e->name = ar_arena_copy(x->in.a, name); /* an escaped key lives in its iterator only */
         *x->ext_tail = e;
         x->ext_tail = &e->next;
     }
