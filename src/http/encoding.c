@@ -14,7 +14,7 @@ enum { ZSTD_WINDOW_LOG_MAX = 23 };
 
 struct ar_decoder {
     enum ar_encoding encoding;
-    bool inited, in_member, any;
+    bool inited, in_member, any, bad;
     bool more;           /* the output was full: there may be more without input */
     unsigned char first; /* deflate: the byte that waits for its pair */
     bool has_first;
@@ -148,6 +148,10 @@ enum ar_poll ar_decoder_run(struct ar_decoder *d, struct ar_str in, size_t *ret_
         size_t used = 0, made = 0;
         struct ar_str rest = ar_str_from(in, total);
         bool ok = true;
+        if (d->bad) {
+            *ret_used = total;
+            return AR_FAILED;
+        }
         if (rest.n == 0 && !(d->in_member && d->more)) {
             *ret_used = total;
             return AR_PENDING;
@@ -163,15 +167,10 @@ enum ar_poll ar_decoder_run(struct ar_decoder *d, struct ar_str in, size_t *ret_
         total += used;
         d->more = made == out.n;
         *ret_used = total;
+        d->bad = !ok || (made == 0 && used == 0 && rest.n > 0);
         if (made > 0) {
-            *ret_n = made;
+            *ret_n = made; /* what was decoded before the fault is good */
             return AR_READY;
-        }
-        if (!ok) {
-            return AR_FAILED;
-        }
-        if (used == 0 && rest.n > 0) {
-            return AR_FAILED;
         }
     }
 }
