@@ -290,7 +290,7 @@ static bool next_streamed(struct echo *e, struct ar_event *ret)
     if (e->kind == ECHO_FOREVER && e->given > 2) {
         *ret =
             (struct ar_event){.kind = AR_EV_DELTA, .delta = AR_D_TEXT, .text = AR_LIT(" and on")};
-    } else if (e->kind == ECHO_CUT && e->given > 2) {
+    } else if (e->kind == ECHO_CUT && e->given > 3) { /* some text is out */
         return fail(e,
                     (struct ar_fault){
                         .code = AR_UPSTREAM_TRUNCATED, .blame = AR_OF_PLACE, .retry_after_ms = -1},
