@@ -11,6 +11,7 @@
 #include "http/server.h"
 
 #include "base/clock.h"
+#include "base/rand.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,6 +349,20 @@ void ar_conn_settle(struct ar_conn *c, bool clean)
     }
 }
 
+/* Every answer has a request id; this one has no record behind it. */
+static struct ar_str random_id(char ret[33])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[16];
+    ar_random_bytes(bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        ret[2 * i] = digits[bytes[i] >> 4];
+        ret[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    ret[32] = 0;
+    return ar_str_n(ret, 32);
+}
+
 /* Answers a head at fault without any owner, then closes. */
 static void refuse(struct ar_conn *c, const struct ar_err *err, struct ar_str target, int status)
 {
@@ -356,15 +371,17 @@ static void refuse(struct ar_conn *c, const struct ar_err *err, struct ar_str ta
     ar_buf_init(&body, 65536);
     int said = s->on_bad(s->user, err->code, err->note,
                          ar_str_head(target, ar_str_find_char(target, '?')), &body);
+    char id[33];
     struct ar_header headers[] = {
         {AR_LIT("content-type"), AR_LIT("application/json")},
+        {AR_LIT("x-anyrouter-request-id"), random_id(id)},
         {AR_LIT("x-anyrouter-error"), ar_str_of(ar_code_public(err->code))},
     };
     c->state = AR_CONN_BUSY;
     c->keep = false;
     ar_body_init(&c->body, true, AR_LENGTH_UNTIL_CLOSE, AR_ENC_IDENTITY, 0);
     c->head.minor = 1;
-    ar_conn_open(c, status ? status : said, headers, 2, (int64_t)body.n);
+    ar_conn_open(c, status ? status : said, headers, 3, (int64_t)body.n);
     if (!c->no_body) {
         ar_conn_put(c, ar_buf_view(&body));
     }

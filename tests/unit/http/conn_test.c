@@ -149,6 +149,7 @@ static void test_bad_heads(void **state)
         assert_true(ar_str_has_prefix(ar_buf_view(&w.client.in), ar_str_of(rows[i].answer)));
         assert_true(kit_peer_has(&w.client, "\r\nconnection: close\r\n"));
         assert_true(kit_peer_has(&w.client, "\r\nx-anyrouter-error: "));
+        assert_true(kit_peer_has(&w.client, "\r\nx-anyrouter-request-id: "));
         assert_true(kit_peer_has(&w.client, "\r\n\r\n{\"bad\":\""));
         assert_string_equal(w.server.last_path, rows[i].path);
         assert_int_equal(w.server.requests, 0);
