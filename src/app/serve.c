@@ -38,7 +38,62 @@ static void on_term(void *arg)
 
 static void start_watch(struct ar_app *app);
 
-/* Reads everything anew; what cannot change without a restart is said. */
+static bool is_loopback(struct ar_str host)
+{
+    return ar_str_has_prefix(host, AR_LIT("127.")) || ar_str_is_lit(host, "::1") ||
+           ar_str_is_lit(host, "localhost");
+}
+
+/* Nobody outside can spend the operator's keys unasked; probe: and the addresses are free. */
+static enum ar_code check_listen(const struct ar_snapshot *s, bool probe, struct ar_err *err)
+{
+    bool has_keys = false;
+    for (unsigned i = 0; i < s->upstreams->n; i++) {
+        has_keys |= s->upstreams->v[i].key_count > 0;
+    }
+    for (unsigned i = 0; i < s->config->listen.n; i++) {
+        struct ar_str host;
+        uint16_t port;
+        if (ar_listen_address(s->config->listen.v[i], &host, &port) != AR_OK) {
+            return ar_fail(err, AR_INVALID_REQUEST,
+                           "not an address to listen on: %.*s (want host:port)",
+                           AR_FMT(s->config->listen.v[i]));
+        }
+        if (has_keys && !is_loopback(host) && !s->config->allow_open && !s->config->require_token) {
+            return ar_fail(err, AR_INVALID_REQUEST,
+                           "%.*s is not a loopback address: whoever reaches it could spend the "
+                           "configured keys; use --allow-open to allow that",
+                           AR_FMT(s->config->listen.v[i]));
+        }
+        enum ar_code code = probe ? ar_listen_probe(host, port, &port, err) : AR_OK;
+        if (code != AR_OK) {
+            return code;
+        }
+    }
+    return AR_OK;
+}
+
+/* What cannot change without a restart is said. */
+static void warn_of_restart(const struct ar_config *was, const struct ar_config *now)
+{
+    bool same = was->listen.n == now->listen.n;
+    for (unsigned i = 0; same && i < was->listen.n; i++) {
+        same = ar_str_is(was->listen.v[i], now->listen.v[i]);
+    }
+    struct {
+        const char *what;
+        bool changed;
+    } rows[] = {{"listen", !same},
+                {"workers", !ar_str_is(was->workers, now->workers)},
+                {"tls on or off", (was->tls_cert.n > 0) != (now->tls_cert.n > 0)}};
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].changed) {
+            ar_log_note(AR_LOG_WARN, "reload", "%s changed: that needs a restart", rows[i].what);
+        }
+    }
+}
+
+/* Reads everything anew. */
 static void reload(void *arg)
 {
     struct ar_app *app = arg;
@@ -57,14 +112,7 @@ static void reload(void *arg)
             return;
         }
     }
-    struct ar_strs *old = &app->snapshot->config->listen, *now = &s->config->listen;
-    bool same = old->n == now->n;
-    for (unsigned i = 0; same && i < old->n; i++) {
-        same = ar_str_is(old->v[i], now->v[i]);
-    }
-    if (!same) {
-        ar_log_note(AR_LOG_WARN, "reload", "listen changed: that needs a restart");
-    }
+    warn_of_restart(app->snapshot->config, s->config);
     ar_snapshot_announce(s);
     s->holders = app->worker_count;
     s->older = app->snapshot; /* freed when every worker gave it back */
@@ -124,41 +172,6 @@ static unsigned workers_of(const struct ar_config *c)
         return 0;
     }
     return (unsigned)(n > 0 ? n : 1);
-}
-
-static bool is_loopback(struct ar_str host)
-{
-    return ar_str_has_prefix(host, AR_LIT("127.")) || ar_str_is_lit(host, "::1") ||
-           ar_str_is_lit(host, "localhost");
-}
-
-/* Addresses are free, and nobody outside can spend the operator's keys unasked. */
-static enum ar_code check_listen(const struct ar_snapshot *s, struct ar_err *err)
-{
-    bool has_keys = false;
-    for (unsigned i = 0; i < s->upstreams->n; i++) {
-        has_keys |= s->upstreams->v[i].key_count > 0;
-    }
-    for (unsigned i = 0; i < s->config->listen.n; i++) {
-        struct ar_str host;
-        uint16_t port;
-        if (ar_listen_address(s->config->listen.v[i], &host, &port) != AR_OK) {
-            return ar_fail(err, AR_INVALID_REQUEST,
-                           "not an address to listen on: %.*s (want host:port)",
-                           AR_FMT(s->config->listen.v[i]));
-        }
-        if (has_keys && !is_loopback(host) && !s->config->allow_open && !s->config->require_token) {
-            return ar_fail(err, AR_INVALID_REQUEST,
-                           "%.*s is not a loopback address: whoever reaches it could spend the "
-                           "configured keys; use --allow-open to allow that",
-                           AR_FMT(s->config->listen.v[i]));
-        }
-        enum ar_code code = ar_listen_probe(host, port, &port, err);
-        if (code != AR_OK) {
-            return code;
-        }
-    }
-    return AR_OK;
 }
 
 static enum ar_code lock_data_dir(struct ar_app *app, struct ar_err *err)
@@ -277,7 +290,7 @@ static enum ar_code boot(struct ar_app *app, struct ar_err *err)
                        WORKERS_MAX);
     }
     ar_snapshot_announce(app->snapshot);
-    enum ar_code code = check_listen(app->snapshot, err);
+    enum ar_code code = check_listen(app->snapshot, true, err);
     code = code == AR_OK ? lock_data_dir(app, err) : code;
     if (code == AR_OK && c->tls_cert.n > 0) {
         app->tls = ar_tls_server(c->tls_cert.p, c->tls_key.p, err);
@@ -316,6 +329,9 @@ static int run(struct ar_args args)
             app.ask.allow_open = true;
         } else {
             return ar_usage_error(&ar_command_serve, "unknown argument", args.argv[i]);
+        }
+        if (v && !v[0]) {
+            return ar_usage_error(&ar_command_serve, "a value is missing behind", args.argv[i]);
         }
     }
     if (boot(&app, &err) != AR_OK) {

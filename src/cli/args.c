@@ -19,11 +19,7 @@ const char *ar_args_value(struct ar_args args, int *i, const char *name)
     if (arg[n] == '=') {
         return arg + n + 1;
     }
-    if (*i + 1 >= args.argc) {
-        (void)fprintf(stderr, "anyrouter: %s needs a value\n", name);
-        return "";
-    }
-    return args.argv[++*i];
+    return *i + 1 < args.argc ? args.argv[++*i] : "";
 }
 
 bool ar_args_flag(struct ar_args args, int i, const char *name)

@@ -15,7 +15,7 @@ struct ar_command {
 extern const struct ar_command ar_command_config, ar_command_models, ar_command_version;
 
 /* Takes an option with a value ("--config F" or "--config=F") at argv[*i]; moves *i. NULL: another
- * argument. A missing value prints the error and gives "". */
+ * argument. A missing value is "": a usage error. */
 const char *ar_args_value(struct ar_args args, int *i, const char *name);
 bool ar_args_flag(struct ar_args args, int i, const char *name);
 /* One line on standard error with the next command to try; returns 2. */

@@ -90,6 +90,9 @@ static int run(struct ar_args args)
         } else {
             return ar_usage_error(&ar_command_config, "unknown argument", args.argv[i]);
         }
+        if (v && !v[0]) {
+            return ar_usage_error(&ar_command_config, "a value is missing behind", args.argv[i]);
+        }
     }
     for (unsigned i = 0; w.what && i < sizeof PARTS / sizeof *PARTS; i++) {
         if (strcmp(w.what, PARTS[i].name) == 0) {

@@ -141,6 +141,9 @@ static int run(struct ar_args args)
         } else {
             return ar_usage_error(&ar_command_models, "unknown argument", args.argv[i]);
         }
+        if (v && !v[0]) {
+            return ar_usage_error(&ar_command_models, "a value is missing behind", args.argv[i]);
+        }
     }
     struct ar_upstreams *u;
     struct ar_config *c = ar_load_all(&conf, &u);
