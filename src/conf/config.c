@@ -35,7 +35,6 @@ static const struct row ROWS[] = {
 #undef R
 #undef S
 
-
 const struct ar_option_row *ar_option_row(unsigned i)
 {
     return i < AR_OPTION_COUNT ? &ROWS[i].doc : NULL;

@@ -34,6 +34,7 @@ static const double BOUNDS[BUCKETS] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 
 struct series {
     _Atomic int ready;
     enum metric_id metric;
+    size_t a_n, b_n; /* lengths of the labels */
     char a[LABEL_BYTES], b[32];
     _Atomic uint64_t value; /* counter; histogram: count */
     _Atomic uint64_t sum_us;
@@ -80,27 +81,45 @@ static void copy_label(char *to, size_t size, struct ar_str s)
     to[n] = '\0';
 }
 
+/* The series with exactly these labels, or NULL. */
+static struct series *look_up(struct ar_metrics *m, enum metric_id id, struct ar_str a,
+                              struct ar_str b)
+{
+    for (unsigned i = 0; i < m->used; i++) {
+        struct series *s = &m->series[i];
+        if (s->metric == id && s->a_n == a.n && s->b_n == b.n && memcmp(s->a, a.p, a.n) == 0 &&
+            memcmp(s->b, b.p, b.n) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
 static struct series *find(struct ar_metrics *m, enum metric_id id, struct ar_str a,
                            struct ar_str b)
 {
-    char label[LABEL_BYTES]; /* as it is kept, or it would never be found again */
-    copy_label(label, sizeof label, a);
+    char label[LABEL_BYTES];
+    struct series *s = look_up(m, id, a, b);
+    if (s) {
+        return s;
+    }
+    copy_label(label, sizeof label, a); /* as it is kept, or it would never be found again */
     a = ar_str_of(label);
-    for (unsigned i = 0; i < m->used; i++) {
-        struct series *s = &m->series[i];
-        if (s->metric == id && ar_str_is(ar_str_of(s->a), a) && ar_str_is(ar_str_of(s->b), b)) {
-            return s;
-        }
+    s = look_up(m, id, a, b);
+    if (s) {
+        return s;
     }
     bool is_rest = ar_str_is_lit(a, "other") && ar_str_is_lit(b, "other");
     if (m->used >= SERIES_MAX - METRIC_COUNT && !is_rest) { /* one place a metric is left */
         return find(m, id, AR_LIT("other"), AR_LIT("other"));
     }
     AR_ASSERT(m->used < SERIES_MAX);
-    struct series *s = &m->series[m->used++];
+    s = &m->series[m->used++];
     s->metric = id;
     copy_label(s->a, sizeof s->a, a);
     copy_label(s->b, sizeof s->b, b);
+    s->a_n = strlen(s->a);
+    s->b_n = strlen(s->b);
     atomic_store_explicit(&s->ready, 1, memory_order_release); /* pairs with the acquire in merge */
     return s;
 }
