@@ -37,7 +37,7 @@ static void put(struct shower *s, const char *path, struct ar_str value, struct 
         ar_buf_char(s->out, '\n');
         return;
     }
-    ar_jw_key_n(&s->json, path, strlen(path));
+    ar_jw_key_dec(&s->json, ar_str_of(path)); /* an alias or a header may have any name */
     if (!s->sources) {
         ar_jw_text(&s->json, value);
         return;

@@ -516,6 +516,18 @@ static void test_models_aliases_headers(void **state)
     ar_config_free(c);
 }
 
+static void test_odd_names_are_shown_as_json(void **state)
+{
+    (void)state;
+    struct ar_config *c =
+        load_good("aliases: {'a\"b': m}\nupstreams: [{name: u, headers: {'h\"\\': v}}]\n");
+    struct shown s;
+    show(&s, c); /* parses what is shown */
+    CHECK_STR(shown_part(&s, -1, "aliases.a\"b", "value"), "m");
+    unshow(&s);
+    ar_config_free(c);
+}
+
 static void test_old_names(void **state)
 {
     (void)state;
@@ -612,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_secrets_are_never_shown),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_models_aliases_headers),
+        cmocka_unit_test(test_odd_names_are_shown_as_json),
         cmocka_unit_test(test_old_names),
         cmocka_unit_test(test_a_wrong_variable_is_named),
         cmocka_unit_test(test_word_distance),
