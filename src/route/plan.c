@@ -277,12 +277,12 @@ struct ranked {
 };
 
 /* Upstreams of equal priority share by balance; a wished order comes before everything. */
-static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask,
+static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask, struct ar_str model,
                  const struct wishes *w)
 {
     struct ar_str how = ask->snapshot->config->balance;
     struct ar_health *h =
-        n > 1 ? ar_health_get(ask->route->strangers, "balance", ask->model, ask->now_ms) : NULL;
+        n > 1 ? ar_health_get(ask->route->strangers, "balance", model, ask->now_ms) : NULL;
     uint64_t t = n > 1 ? ar_health_turn(h) : 0;
     for (unsigned i = 0; i < n; i++) {
         unsigned peers = 0, mine = 0;
@@ -355,7 +355,7 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
             v[n++] = (struct ranked){u, ar_upstream_serves(u, rest, &sent) ? sent : rest, 0};
         }
     }
-    rank(v, n, ask, w);
+    rank(v, n, ask, model, w);
     for (unsigned i = 0; i < n; i++) {
         seen++;
         add_entry(p, ask, v[i].u, v[i].sent, i == 0 ? "first" : "next", needs_key);

@@ -95,6 +95,24 @@ static void test_equal_upstreams_share_evenly_and_so_do_their_keys(void **state)
         0);
 }
 
+static void test_further_models_do_not_disturb_the_turns(void **state)
+{
+    (void)state;
+    struct rig r;
+    unsigned a = 0;
+    rig_init(&r, "upstreams:\n"
+                 "  - {name: a, provider: vllm, base_urls: ['http://g']}\n"
+                 "  - {name: b, provider: vllm, base_urls: ['http://h']}\n");
+    for (unsigned i = 0; i < 100; i++) {
+        struct ar_plan_ask ask = {.models = AR_LIT("[\"m\",\"x\"]")};
+        CHECK_OK(rig_ask(&r, "m", ask));
+        a += rig_must(rig_first(&r))->upstream->name.p[0] == 'a';
+        rig_served(&r);
+    }
+    assert_int_equal(a, 50);
+    rig_done(&r);
+}
+
 static void test_weighted_keys_share_by_weight(void **state)
 {
     (void)state;
@@ -419,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_three_keys_share_evenly),
         cmocka_unit_test(test_keys_and_places_share_evenly),
         cmocka_unit_test(test_equal_upstreams_share_evenly_and_so_do_their_keys),
+        cmocka_unit_test(test_further_models_do_not_disturb_the_turns),
         cmocka_unit_test(test_weighted_keys_share_by_weight),
         cmocka_unit_test(test_weighted_and_random_upstreams_share_roughly),
         cmocka_unit_test(test_least_used_keys_come_first),
