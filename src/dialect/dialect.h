@@ -122,6 +122,9 @@ struct ar_dialect {
     void (*writer_done)(struct ar_writer *w);
 
     /* facing an upstream */
+    /* May the block's media go by URL (media->from AR_FROM_URL)? Else encode_request refuses them:
+     * whoever wants them inlined does so before. */
+    bool (*takes_url)(const struct ar_block *b, const struct ar_target *t);
     enum ar_code (*encode_request)(const struct ar_request *r, enum ar_op op,
                                    const struct ar_target *t, struct ar_arena *a,
                                    struct ar_losses *l, struct ar_encoded *ret);

@@ -24,6 +24,8 @@ struct ar_step {
     X(plan, "rank candidates", 0)                                                                  \
     X(pick, "next candidate, or the verdict", 0)                                                   \
     X(decode, "body -> IR; once, when a candidate is not native", 0)                               \
+    X(fetch, "media that the candidate cannot take by URL -> inline",                              \
+      AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                                        \
     X(launch, "start the attempt", 0)                                                              \
     X(race, "pull the attempt until it commits; keep-alives, deadlines",                           \
       AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                                        \
@@ -98,6 +100,7 @@ struct ar_flow {
     struct ar_request *request;    /* NULL until decoded */
     struct ar_losses *seal_losses; /* of pairing calls with results; NULL: not decoded */
     struct ar_str left_warnings;   /* of the attempt that was left last */
+    struct ar_fetch *fetch;        /* what was fetched, and what is; NULL: nothing yet */
     struct ar_plan *plan;
     struct ar_header
         *travel; /* the client's headers that may go to the upstream of the attempt; arena */
@@ -146,6 +149,18 @@ enum ar_code ar_flow_guard(struct ar_flow *f, struct ar_err *err) AR_MUST;
 /* What the translation of the attempt lost, as the header says it; empty for a native one. Arena.
  */
 struct ar_str ar_flow_warnings(struct ar_flow *f);
+
+/* steps_attempt.c */
+/* Gives the candidate back that was taken but not started, and refuses. */
+enum ar_next ar_flow_fail_picked(struct ar_flow *f, enum ar_code code, const struct ar_err *err);
+/* Nobody there counts tokens: it is estimated, nothing is sent. */
+bool ar_flow_counts_here(const struct ar_flow *f, const struct ar_candidate *c);
+/* Keep-alive of ours: opens the status, never the content. After ar_sink_open. */
+void ar_flow_ping(struct ar_flow *f);
+
+/* steps_fetch.c */
+/* Drops a fetch under way and gives its candidate back. */
+void ar_flow_fetch_end(struct ar_flow *f);
 
 /* sink.c */
 void ar_sink_open(struct ar_flow *f);

@@ -38,11 +38,12 @@ enum ar_next ar_run_pick(struct ar_flow *f)
     f->seat.native =
         !is_generator(c) && c->dialect == f->dialect && !f->outlined.has_envelope && !force_whole;
     f->seat.native |= f->op == AR_OP_PASS;
-    return ar_flow_to(f, f->seat.native || f->request ? &ar_step_launch : &ar_step_decode);
+    return ar_flow_to(f, f->seat.native ? &ar_step_launch
+                         : f->request   ? &ar_step_fetch
+                                        : &ar_step_decode);
 }
 
-/* Gives the candidate back that was taken but not started. */
-static enum ar_next fail_picked(struct ar_flow *f, enum ar_code code, const struct ar_err *err)
+enum ar_next ar_flow_fail_picked(struct ar_flow *f, enum ar_code code, const struct ar_err *err)
 {
     struct ar_fault mine = {.code = code, .blame = AR_OF_CALLER, .retry_after_ms = -1};
     ar_plan_report(f->plan, f->seat.cand, &mine, 0, ar_loop_now_ms(f->worker->loop));
@@ -74,9 +75,9 @@ enum ar_next ar_run_decode(struct ar_flow *f)
     f->seal_losses = losses;
     if (code != AR_OK) {
         f->request = NULL;
-        return fail_picked(f, code, &err);
+        return ar_flow_fail_picked(f, code, &err);
     }
-    return ar_flow_to(f, &ar_step_launch);
+    return ar_flow_to(f, &ar_step_fetch);
 }
 
 static struct ar_str pass_target(struct ar_flow *f, const struct ar_candidate *c)
@@ -187,22 +188,27 @@ static void begin_record(struct ar_flow *f, const struct ar_candidate *c)
     ar_usage_clear(&f->seat.usage);
 }
 
+bool ar_flow_counts_here(const struct ar_flow *f, const struct ar_candidate *c)
+{
+    bool counts = (c->upstream->provider->flags & (AR_PLACE_COUNT | AR_PLACE_GENERATOR)) != 0 &&
+                  c->dialect == &ar_dialect_anthropic;
+    return f->op == AR_OP_COUNT && !counts;
+}
+
 enum ar_next ar_run_launch(struct ar_flow *f)
 {
     const struct ar_candidate *c = f->seat.cand;
-    bool counts = (c->upstream->provider->flags & (AR_PLACE_COUNT | AR_PLACE_GENERATOR)) != 0 &&
-                  c->dialect == &ar_dialect_anthropic;
     ar_flow_travel(f, f->seat.native);
     fill_spec(f, c);
     begin_record(f, c);
     f->seat.saw_end = false;
-    f->seat.counts_here = f->op == AR_OP_COUNT && !counts;
+    f->seat.counts_here = ar_flow_counts_here(f, c);
     ar_sink_open(f);
     if (!f->seat.native || f->seat.counts_here) {
         struct ar_losses *losses = ar_arena_new(&f->arena, struct ar_losses);
         if (!losses) {
             struct ar_err err = {.note = "the request needs too much memory"};
-            return fail_picked(f, AR_TOO_LARGE, &err);
+            return ar_flow_fail_picked(f, AR_TOO_LARGE, &err);
         }
         losses->strict = f->strict;
         f->seat.spec.losses = losses;
@@ -261,8 +267,7 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     return ar_flow_to(f, &ar_step_pick);
 }
 
-/* Keep-alive of ours: opens the status, never the content. */
-static void ping(struct ar_flow *f)
+void ar_flow_ping(struct ar_flow *f)
 {
     struct ar_sink *s = &f->seat.sink;
     if (f->commit == AR_HELD) {
@@ -366,7 +371,7 @@ enum ar_next ar_run_race(struct ar_flow *f)
         return ar_flow_to(f, &ar_step_relay);
     }
     if (now >= f->ping_at_ms) {
-        ping(f);
+        ar_flow_ping(f);
     }
     int64_t until = f->ping_at_ms;
     if (f->hold_until_ms < until && f->seat.sink.out.n > 0) {

@@ -135,6 +135,7 @@ enum ar_next ar_run_settle(struct ar_flow *f)
 {
     struct ar_seat *s = &f->seat;
     f->settled = true;
+    ar_flow_fetch_end(f);
     if (s->cand && (s->call || s->counts_here) && f->plan) {
         struct ar_call_facts facts = {.status = 0};
         int64_t now = ar_loop_now_ms(f->worker->loop);

@@ -243,8 +243,12 @@ static void start_dial(struct ar_exchange *x)
         x->err.code = AR_UPSTREAM_TLS;
         return;
     }
-    struct ar_dial_spec spec = {
-        .host = o->host, .port = o->port, .proxy = o->proxy, .tls = tls, .waker = &x->waker};
+    struct ar_dial_spec spec = {.host = o->host,
+                                .port = o->port,
+                                .proxy = o->proxy,
+                                .tls = tls,
+                                .public_only = o->public_only,
+                                .waker = &x->waker};
     x->dial = ar_dial_start(x->pool->loop, &spec);
     enter(x, AR_PH_DIAL);
 }

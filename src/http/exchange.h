@@ -22,6 +22,7 @@ void ar_pool_free(struct ar_pool *p);
 
 struct ar_origin { /* one connection may serve all that have the same bytes here */
     bool tls, insecure;
+    bool public_only; /* as in ar_dial_spec; never with a proxy */
     uint16_t port;
     struct ar_str host;    /* without brackets */
     struct ar_str proxy;   /* empty: direct */
@@ -55,7 +56,7 @@ struct ar_exchange_facts {
  * first byte of the answer is replaced by a new one, once, unseen by the owner. */
 struct ar_exchange *ar_exchange_start(struct ar_pool *p, const struct ar_exchange_spec *spec);
 /* READY even while the body is still being sent (an early 413). 1xx are skipped. FAILED: err
- * (AR_UPSTREAM_*). */
+ * (AR_UPSTREAM_*; AR_INVALID_REQUEST: public_only, and the address is not). */
 enum ar_poll ar_exchange_head(struct ar_exchange *x, struct ar_answer_head *ret,
                               struct ar_err *err);
 /* Decoded body (length, chunks, gzip, zstd, deflate undone). ENDED only for a body complete by its

@@ -117,7 +117,8 @@ static void prune(struct ar_pool *p)
 static struct ar_str make_key(struct ar_pool *p, const struct ar_origin *o)
 {
     struct ar_buf *b = &p->scratch;
-    char fixed[4] = {(char)(o->tls | o->insecure << 1), (char)(o->port >> 8), (char)o->port, 0};
+    char fixed[4] = {(char)(o->tls | o->insecure << 1 | o->public_only << 2), (char)(o->port >> 8),
+                     (char)o->port, 0};
     ar_buf_clear(b);
     ar_buf_put(b, fixed, sizeof(fixed));
     ar_buf_str(b, o->host);

@@ -143,7 +143,9 @@ struct ar_dial *ar_dial_start(struct ar_loop *l, const struct ar_dial_spec *spec
         to = d->proxy.host;
         port = d->proxy.port;
     }
-    d->eyeballs = ar_eyeballs_start(l, to, port, on_connected, d);
+    AR_ASSERT(!spec->public_only || spec->proxy.n == 0); /* a proxy would look up by itself */
+    struct ar_eyeballs_to place = {.host = to, .port = port, .public_only = spec->public_only};
+    d->eyeballs = ar_eyeballs_start(l, &place, on_connected, d);
     return d;
 }
 

@@ -2,6 +2,8 @@
  * Happy eyeballs (RFC 8305): both families are looked up at once; connects start with IPv6,
  * families alternate, a new one starts every 250 ms or when one fails; the first that stands wins
  * and the others are closed. When only the IPv4 answer is there, IPv6 gets 50 ms more (section 3).
+ * Addresses that are not public are passed over where the owner wants so: what is checked is the
+ * very address that is connected to, so no second look-up can change it.
  *
  * Owns the connects under way. Never outlives its owner's drop; a look-up that still runs then is
  * the cache's.
@@ -28,7 +30,7 @@ struct ar_eyeballs {
     struct family v6, v4;
     struct ar_tcp *tries[TRIES_MAX]; /* NULL: over */
     unsigned tried, live;
-    bool last_was_v6, graced;
+    bool last_was_v6, graced, public_only, passed_over;
     int last_status;
     uint16_t port;
     struct ar_timer timer;
@@ -66,6 +68,11 @@ static void give_up(struct ar_eyeballs *e)
     struct ar_err err = {0};
     bool unknown = e->tried == 0;
     char text[80];
+    if (unknown && e->passed_over) {
+        (void)ar_fail(&err, AR_INVALID_REQUEST, "%.80s: the address is not public", e->host);
+        finish(e, NULL, &err);
+        return;
+    }
     err.sys = unknown ? (e->v4.status ? e->v4.status : e->v6.status) : e->last_status;
     (void)uv_strerror_r(err.sys ? err.sys : UV_EAI_NONAME, text, sizeof text);
     if (unknown) {
@@ -95,8 +102,13 @@ static void on_connect(void *user, struct ar_tcp *t, int status)
     advance(e);
 }
 
-static bool has_more(const struct family *f)
+/* An address is left that may be tried: the first of the unused. */
+static bool has_more(struct family *f)
 {
+    while (f->used < f->n && f->e->public_only && !ar_addr_is_public(&f->addrs[f->used])) {
+        f->used++;
+        f->e->passed_over = true;
+    }
     return f->used < f->n;
 }
 
@@ -180,15 +192,18 @@ static bool is_local(struct ar_str host)
 }
 
 struct ar_eyeballs *
-ar_eyeballs_start(struct ar_loop *l, struct ar_str host, uint16_t port,
+ar_eyeballs_start(struct ar_loop *l, const struct ar_eyeballs_to *to,
                   void (*done)(void *user, struct ar_tcp *t, const struct ar_err *err), void *user)
 {
     struct ar_eyeballs *e = ar_io_alloc(sizeof *e);
+    struct ar_str host = to->host;
+    uint16_t port = to->port;
     union ar_addr a;
     e->loop = l;
     e->done = done;
     e->user = user;
     e->port = port;
+    e->public_only = to->public_only;
     e->timer.fire = on_timer;
     e->job.run = on_job;
     e->v6.e = e->v4.e = e;

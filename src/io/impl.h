@@ -112,6 +112,9 @@ bool ar_addr_parse(struct ar_str host, uint16_t port, union ar_addr *ret);
 /* Numeric text without port, IPv4 in IPv6 shown as IPv4; n of ret is at least 46. */
 void ar_addr_text(const union ar_addr *a, char *ret, size_t n);
 socklen_t ar_addr_size(const union ar_addr *a);
+/* Of the public internet: no private, shared, link-local, loopback, multicast, unspecified,
+ * documentation or reserved address, nor one in IPv6 that stands for such an IPv4 address. */
+bool ar_addr_is_public(const union ar_addr *a);
 
 /* TCP with or without a TLS link. */
 struct ar_tls_link;
@@ -175,10 +178,15 @@ void ar_dns_cancel(struct ar_dns_query *q);
 void ar_dns_free(struct ar_dns *d); /* NULL-safe */
 
 /* Happy eyeballs to a host (eyeballs.c). done once, never inside start, never after drop. err:
- * AR_UPSTREAM_DNS or AR_UPSTREAM_CONNECT. */
+ * AR_UPSTREAM_DNS or AR_UPSTREAM_CONNECT; AR_INVALID_REQUEST when public_only leaves no address. */
 struct ar_eyeballs;
+struct ar_eyeballs_to { /* copied */
+    struct ar_str host;
+    uint16_t port;
+    bool public_only; /* other addresses are passed over, whatever the name says */
+};
 struct ar_eyeballs *
-ar_eyeballs_start(struct ar_loop *l, struct ar_str host, uint16_t port,
+ar_eyeballs_start(struct ar_loop *l, const struct ar_eyeballs_to *to,
                   void (*done)(void *user, struct ar_tcp *t, const struct ar_err *err), void *user);
 void ar_eyeballs_drop(struct ar_eyeballs *e); /* NULL-safe */
 

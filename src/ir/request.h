@@ -1,6 +1,7 @@
 /* The canonical request (IR). All of it lives in the request's arena; strings borrow from the
  * client's body or the arena. Lists are singly linked in wire order. Immutable after
- * ar_request_seal, so it may be encoded any number of times, for any target, on any thread.
+ * ar_request_seal (but for media by URL, which flow may put inline between two encodings), so it
+ * may be encoded any number of times, for any target, on any thread.
  *
  * Two kinds of strings: *esc* is escaped JSON text without quotes, copied verbatim between
  * dialects; *dec* is decoded text. Fields say which. p NULL means absent everywhere. */

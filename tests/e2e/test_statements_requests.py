@@ -2,6 +2,9 @@
 
 import base64
 import json
+import socket
+import threading
+import time
 
 import pytest
 
@@ -168,12 +171,222 @@ def test_an_https_image_keeps_its_url(to_anthropic):
     assert sent["messages"][0]["content"][0]["source"] == {"type": "url", "url": "https://example.com/a.png"}
 
 
+@pytest.fixture(scope="module")
+def media():
+    """A server of media, scripted by each test."""
+    with Upstream(name="media") as up:
+        yield up
+
+
+@pytest.fixture
+def served(media):
+    """served(handler): the media server answers so; returns it."""
+    def serve(handler):
+        media.clear()
+        media.handler = handler
+        return media
+    return serve
+
+
+@pytest.fixture
+def fetching(stand):
+    """fetching("anthropic"): a stand that may fetch from loopback."""
+    return lambda provider, **options: stand(provider, top='{"fetch_private": true}', **options)
+
+
+PICTURE, PDF = base64.b64decode(wire.PNG), b"%PDF-1.4 tiny"
+
+
+def png(request, reply):
+    reply.body(PICTURE, type="image/png; charset=binary")
+
+
+def document(url):
+    return {"type": "document", "source": {"type": "url", "url": url}}
+
+
+@p("P-034")
+def test_an_http_image_is_fetched_and_inlined(fetching, served):
+    pictures = served(png)
+    sent, got = fetching("anthropic").carry(chat(user([text("see"), image(f"{pictures.url}/a%20b.png?x=1&y=\u00e9#f")])))
+    inlined = [b["source"] for b in sent["messages"][0]["content"] if b["type"] == "image"]
+    assert inlined == [{"type": "base64", "media_type": "image/png", "data": wire.PNG}]
+    warned(got, "inlined", "image_url")
+    (asked,) = pictures.requests
+    assert (asked.method, asked.path, asked.body) == ("GET", "/a%20b.png?x=1&y=%C3%A9", b"")
+    assert asked.header("user-agent") == "anyrouter" and asked.key is None
+
+
+@p("P-034")
+def test_a_url_is_fetched_once_a_request(fetching, served):
+    pictures = served(png)
+    stand = fetching("anthropic")
+    same, other = f"{pictures.url}/same.png", f"{pictures.url}/other.png"
+    for round in (1, 2):
+        sent, _ = stand.carry(chat(user([image(same), text("and"), image(other), image(same)]), said(), user([image(same)])))
+        inlined = [b for m in sent["messages"] for b in blocks(m) if b["type"] == "image"]
+        assert [b["source"]["data"] for b in inlined] == [wire.PNG] * 4
+        assert sorted(r.path for r in pictures.requests) == ["/other.png"] * round + ["/same.png"] * round
+
+
+@p("P-034")
+def test_a_stream_waits_for_its_media(fetching, served):
+    pictures = served(png)
+    sent, got = fetching("anthropic").carry(chat(user([image(f"{pictures.url}/a.png")]), stream=True))
+    assert sent["messages"][0]["content"][0]["source"]["data"] == wire.PNG
+    warned(got, "inlined", "image_url")
+
+
+@p("P-034")
+def test_the_bytes_tell_the_type(fetching, served):
+    pictures = served(lambda _, reply: reply.body(PICTURE, type="application/octet-stream", how="chunked"))
+    sent, _ = fetching("anthropic").carry(chat(user([image(f"{pictures.url}/a")])))
+    assert sent["messages"][0]["content"][0]["source"]["media_type"] == "image/png"
+    served(lambda _, reply: reply.body(b"<html>log in</html>", type="text/html"))
+    got = fetching("anthropic").refuse(chat(user([image(f"{pictures.url}/a")])))
+    assert got.json["error"]["param"] == "image_url" and "no image" in got.json["error"]["message"]
+
+
+@p("P-034")
+def test_a_pdf_by_url_goes_inline_to_chat(fetching, served):
+    files = served(lambda _, reply: reply.body(PDF, type="application/pdf"))
+    sent, got = fetching("openai").carry(claude(user([document(f"{files.url}/a.pdf"), text("sum up")])))
+    (file,) = [b["file"] for b in sent["messages"][0]["content"] if b["type"] == "file"]
+    assert file["file_data"] == f"data:application/pdf;base64,{base64.b64encode(PDF).decode()}"
+    warned(got, "inlined", "source.url")
+
+
+@p("P-034")
+def test_media_in_a_tool_result_are_fetched(fetching, served):
+    files = served(lambda _, reply: reply.body(PDF, type="application/pdf"))
+    sent, got = fetching("openai").carry(claude(
+        user(), used(wire.use(id="a")), user([answered("a", [document(f"{files.url}/a.pdf")])]),
+        tools=[wire.tool("anthropic")]))
+    assert base64.b64encode(PDF).decode() in json.dumps(sent["messages"])
+    warned(got, "inlined", "source.url")
+
+
+@p("P-034")
+def test_strict_mode_does_not_inline(fetching, served):
+    pictures = served(png)
+    got = fetching("anthropic").refuse(chat(user([image(f"{pictures.url}/a.png")])), {"X-AnyRouter-Strict": "1"})
+    assert got.error == "lossy_translation" and got.json["error"]["param"] == "image_url"
+    assert not pictures.requests
+
+
+@p("P-034")
+def test_redirects_are_followed(fetching, served):
+    ways = {"/1": "/a/2", "/a/2": "3?x", "/a/3?x": "?y", "/a/3?y": "//127.0.0.1:{port}/5", "/5": "{url}/6"}
+
+    def handler(request, reply):
+        to = ways.get(request.path)
+        if to is None:
+            png(request, reply)
+        else:
+            reply.body(b"", 302, headers={"location": to.format(port=pictures.port, url=pictures.url)})
+
+    pictures = served(handler)
+    sent, _ = fetching("anthropic").carry(chat(user([image(f"{pictures.url}/1")])))
+    assert sent["messages"][0]["content"][0]["source"]["data"] == wire.PNG
+    assert [r.path for r in pictures.requests] == ["/1", "/a/2", "/a/3?x", "/a/3?y", "/5", "/6"]
+    ways["/6"] = "/7"
+    fetching("anthropic").refuse(chat(user([image(f"{pictures.url}/1")])), status=502)
+    assert pictures.requests[-1].path == "/6", "a sixth redirect was followed"
+
+
 @p("P-036")
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]", "localhost"])
+@pytest.mark.parametrize("url", ["ftp://example.com/a.png", "file:///etc/passwd", "http://user:pw@example.com/a.png",
+                                 "http://", "http://a b/c"])
+def test_other_urls_are_not_fetched(fetching, served, url):
+    got = fetching("anthropic").refuse(chat(user([image(url)])))
+    assert got.json["error"]["param"] == "image_url"
+    pictures = served(lambda _, reply: reply.body(b"", 302, headers={"location": url}))
+    fetching("anthropic").refuse(chat(user([image(f"{pictures.url}/a.png")])))
+    assert len(pictures.requests) == 1
+
+
+@p("P-036")
+def test_dead_and_failing_servers(fetching, served):
+    with Upstream() as dead:
+        url = f"{dead.url}/a.png"
+    got = fetching("anthropic").refuse(chat(user([image(url)])), status=502)
+    assert got.json["error"]["param"] == "image_url"
+    pictures = served(lambda _, reply: reply.body(b"none", 404, type="text/plain"))
+    got = fetching("anthropic").refuse(chat(user([image(f"{pictures.url}/secret.png")])), status=502)
+    assert "404" in got.json["error"]["message"] and "secret" not in got.json["error"]["message"]
+    served(lambda _, reply: reply.head(200, {"content-length": "5000"}).send(PICTURE).close())
+    fetching("anthropic").refuse(chat(user([image(f"{pictures.url}/a.png")])), status=502)
+    served(png)
+    fetching("anthropic").carry(chat(user([image(f"{pictures.url}/a.png")])))  # no key rests because of it
+
+
+@p("P-036")
+@pytest.mark.parametrize("way", ["silent", "dripping"])
+def test_a_slow_server_is_504(fetching, served, way):
+    def handler(_, reply):
+        if way == "dripping":
+            reply.head(200, {"content-length": "5000", "content-type": "image/png"})
+        for _ in range(24):
+            if way == "dripping":
+                reply.send(b"x")
+            time.sleep(0.5)
+
+    pictures, begun = served(handler), time.monotonic()
+    got = fetching("anthropic").refuse(chat(user([image(f"{pictures.url}/a.png")])), status=504)
+    assert got.error == "upstream_timeout" and 9.5 < time.monotonic() - begun < 11.8
+
+
+@p("P-036")
+def test_a_client_that_leaves_ends_the_fetch(fetching, served):
+    gone = threading.Event()
+
+    def handler(_, reply):
+        try:
+            for _ in range(80):
+                reply.sock.settimeout(0.1)
+                try:
+                    if reply.sock.recv(1) == b"":
+                        gone.set()
+                        return
+                except TimeoutError:
+                    continue
+        except OSError:
+            gone.set()
+
+    pictures, stand = served(handler), fetching("anthropic")
+    body = json.dumps(chat(user([image(f"{pictures.url}/a.png")]))).encode()
+    with socket.create_connection(("127.0.0.1", stand.gate.port)) as client:
+        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                       b"content-length: %d\r\n\r\n" % len(body) + body)
+        while not pictures.requests:
+            time.sleep(0.01)
+    assert gone.wait(4), "the fetch went on without the client"
+    assert not stand.up.requests
+
+
+@p("P-037")
+@pytest.mark.parametrize("how", ["length", "chunked"])
+def test_more_than_20_mb_is_refused(fetching, served, how):
+    pictures = served(lambda _, reply: reply.body(PICTURE + bytes(21 << 20), type="image/png", how=how))
+    got = fetching("anthropic").refuse(chat(user([image(f"{pictures.url}/a.png")])))
+    assert got.json["error"]["param"] == "image_url" and "20 MB" in got.json["error"]["message"]
+
+
+@p("P-037")
+def test_20_mb_are_taken(fetching, served):
+    big = PICTURE + bytes((20 << 20) - len(PICTURE))
+    pictures = served(lambda _, reply: reply.body(big, type="image/png"))
+    sent, _ = fetching("anthropic").carry(chat(user([image(f"{pictures.url}/a.png")])))
+    assert base64.b64decode(sent["messages"][0]["content"][0]["source"]["data"]) == big
+
+
+@p("P-036")
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]", "localhost", "0.0.0.0",
+                                  "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f.1"])
 def test_private_addresses_are_not_fetched(to_anthropic, host):
     with Upstream(wire.whole(b"x", type="image/png")) as pictures:
         got = to_anthropic.refuse(chat(user([image(f"http://{host}:{pictures.port}/a.png")])))
-        assert got.json["error"]["message"]
+        assert "not public" in got.json["error"]["message"] and got.json["error"]["param"] == "image_url"
         assert not pictures.requests, "a private address was fetched"
 
 

@@ -22,6 +22,12 @@ static int64_t decode_count(struct ar_str body, struct ar_arena *a)
     return n;
 }
 
+bool ar_anthropic_takes_url(const struct ar_block *b, const struct ar_target *t)
+{
+    return ar_str_has_prefix_nocase(b->media->data, AR_LIT("https:")) &&
+           !(t->quirks & AR_QUIRK(NO_URL_MEDIA));
+}
+
 const struct ar_dialect ar_dialect_anthropic = {
     .name = "anthropic",
     .doc = "Anthropic Messages: POST /v1/messages.",
@@ -38,6 +44,7 @@ const struct ar_dialect ar_dialect_anthropic = {
     .write = ar_anthropic_write,
     .write_ping = ar_anthropic_write_ping,
     .writer_done = ar_anthropic_writer_done,
+    .takes_url = ar_anthropic_takes_url,
     .encode_request = ar_anthropic_encode_request,
     .decode_response = ar_anthropic_decode_response,
     .decode_error = ar_anthropic_decode_error,

@@ -102,6 +102,9 @@ int ar_anthropic_put_error(struct ar_jw *w, const struct ar_fault *f);
 void ar_anthropic_fault_of(int status, struct ar_jval root, struct ar_arena *a,
                            struct ar_fault *ret);
 
+/* anthropic.c */
+bool ar_anthropic_takes_url(const struct ar_block *b, const struct ar_target *t);
+
 /* Where the JSON text of a call stands; zeroed to begin. call_scan.c. */
 struct ar_anthropic_scan {
     unsigned depth;

@@ -128,13 +128,14 @@ static void put_b64(struct ar_jw *w, struct ar_str mime, struct ar_str data)
 }
 
 /* source by reference: https URL, or a file of this vendor's. */
-static void put_reference(struct ar_anthropic_enc *e, const struct ar_media *m, const char *field)
+static void put_reference(struct ar_anthropic_enc *e, const struct ar_block *b, const char *field)
 {
     struct ar_jw *w = &e->w;
+    const struct ar_media *m = b->media;
     bool secure = ar_str_has_prefix_nocase(m->data, AR_LIT("https:"));
     if (m->from == AR_FROM_FILE && m->file_vendor != AR_VENDOR_ANTHROPIC) {
         refuse(e, "file_id", "file ids cannot cross providers");
-    } else if (m->from == AR_FROM_URL && (!secure || (e->t->quirks & AR_QUIRK(NO_URL_MEDIA)))) {
+    } else if (m->from == AR_FROM_URL && !ar_anthropic_takes_url(b, e->t)) {
         refuse(e, field,
                secure ? "the upstream takes media inline only"
                       : "only https URLs can be passed on");
@@ -167,7 +168,7 @@ static void put_image(struct ar_anthropic_enc *e, const struct ar_block *b)
         }
         put_b64(w, mime, m->data);
     } else {
-        put_reference(e, m, e->native ? "source.url" : "image_url");
+        put_reference(e, b, e->native ? "source.url" : "image_url");
     }
     ar_anthropic_put_cache(e, b->cache_ttl);
     ar_jw_close(w, '}');
@@ -223,7 +224,7 @@ static void put_source(struct ar_anthropic_enc *e, const struct ar_block *b)
     } else if (m->from == AR_FROM_TEXT) {
         put_text_source(w, m->data);
     } else if (m->from != AR_FROM_B64) {
-        put_reference(e, m, e->native ? "source.url" : "file");
+        put_reference(e, b, e->native ? "source.url" : "file");
     } else if (ar_str_is_lit(m->mime, "application/pdf") ||
                ar_str_is_lit(sniff(m->data), "application/pdf")) {
         put_b64(w, AR_LIT("application/pdf"), m->data);

@@ -41,6 +41,11 @@ struct ar_str ar_chat_key(struct ar_str key, struct ar_arena *a)
     return ar_str_find_char(key, '\\') < key.n ? ar_json_unescape_in(key, a) : key;
 }
 
+bool ar_chat_takes_url(const struct ar_block *b, const struct ar_target *t)
+{
+    return b->kind != AR_DOCUMENT && (b->kind != AR_IMAGE || !(t->quirks & AR_QUIRK(NO_URL_MEDIA)));
+}
+
 const struct ar_dialect ar_dialect_chat = {
     .name = "chat",
     .doc = "OpenAI Chat Completions",
@@ -57,6 +62,7 @@ const struct ar_dialect ar_dialect_chat = {
     .write = ar_chat_write,
     .write_ping = ar_chat_write_ping,
     .writer_done = ar_chat_writer_done,
+    .takes_url = ar_chat_takes_url,
     .encode_request = ar_chat_encode_request,
     .decode_response = ar_chat_decode_response,
     .decode_error = ar_chat_decode_error,

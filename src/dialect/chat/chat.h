@@ -133,4 +133,7 @@ enum { AR_CHAT_PIECES = 3 };
 unsigned ar_chat_tags_cut(struct ar_chat_tags *t, struct ar_str text, bool is_last,
                           struct ar_buf *scratch, struct ar_chat_piece ret[AR_CHAT_PIECES]);
 
+/* chat.c */
+bool ar_chat_takes_url(const struct ar_block *b, const struct ar_target *t);
+
 #endif

@@ -32,12 +32,12 @@ static void refuse(struct ar_chat_out *o, const char *field, const char *why)
     ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, field, why);
 }
 
-static void write_image(struct ar_chat_out *o, const struct ar_media *m)
+static void write_image(struct ar_chat_out *o, const struct ar_block *b, const struct ar_media *m)
 {
     struct ar_jw *w = &o->w;
     if (m->from == AR_FROM_FILE) {
         refuse(o, "file_id", "file ids cannot cross providers");
-    } else if (m->from == AR_FROM_URL && ar_chat_has(o, AR_QUIRK(NO_URL_MEDIA))) {
+    } else if (m->from == AR_FROM_URL && !ar_chat_takes_url(b, o->t)) {
         refuse(o, ar_chat_field(o, "image_url", "source.url"),
                "the upstream takes images inline only");
     }
@@ -110,7 +110,7 @@ void ar_chat_write_media(struct ar_chat_out *o, const struct ar_block *b)
     const struct ar_media *m = b->media ? b->media : &NONE;
     switch (b->kind) {
     case AR_IMAGE:
-        write_image(o, m);
+        write_image(o, b, m);
         break;
     case AR_AUDIO:
         write_audio(o, m);

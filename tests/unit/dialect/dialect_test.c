@@ -20,7 +20,7 @@ static void test_rows(void **state)
         assert_true(d->outline && d->decode_request && d->encode_response && d->encode_count &&
                     d->encode_error);
         assert_true(d->writer_new && d->write && d->write_ping && d->writer_done &&
-                    d->encode_request);
+                    d->encode_request && d->takes_url);
         assert_true(d->decode_response && d->decode_error && d->decode_count && d->observe &&
                     d->reader_new);
         assert_true(d->read_frame && d->read_eof && d->read_next && d->read_lingers &&

@@ -209,6 +209,50 @@ static void a_late_answer_is_used(void **state)
     ar_dial_close(d);
 }
 
+/* A dial that may only go to public addresses. */
+static enum ar_code public_dial(const char *host, uint16_t port)
+{
+    struct ar_err err = {0};
+    struct ar_dial_spec spec = {.host = ar_str_of(host), .port = port, .public_only = true};
+    struct ar_stream *s = dial(the_loop, &spec, &err);
+    assert_null(s);
+    assert_true(err.code != AR_INVALID_REQUEST || strstr(err.note, "the address is not public"));
+    return err.code;
+}
+
+/* P-036: whatever way a name or a literal leads to an address that is not public, nobody connects;
+ * names are checked after the look-up, an answer that comes late too. */
+static void private_addresses_are_passed_over(void **state)
+{
+    static const char *const literal[] = {"127.0.0.1", "::1", "localhost", "::ffff:127.0.0.1"};
+    (void)state;
+    server_start(&srv, the_loop, "", NULL);
+    uint16_t port = ar_listener_port(srv.listener);
+    for (size_t i = 0; i < sizeof literal / sizeof *literal; i++) {
+        assert_int_equal(public_dial(literal[i], port), AR_INVALID_REQUEST);
+    }
+    add_addr(&names4, "127.0.0.1");
+    add_addr(&names6, "::1");
+    add_addr(&names6, "::ffff:127.0.0.1");
+    assert_int_equal(public_dial("up.test", port), AR_INVALID_REQUEST);
+    names4.n = names6.n = 0;
+    assert_int_equal(public_dial("up.test", port), AR_UPSTREAM_DNS); /* no address at all */
+    names4.late = names6.late = true;
+    struct ar_dial_spec spec = {.host = AR_LIT("up.test"), .port = port, .public_only = true};
+    struct ar_dial *d = ar_dial_start(the_loop, &spec);
+    struct ar_stream *s = NULL;
+    struct ar_err err = {0};
+    run_for(the_loop, 5);
+    names6.query->done(names6.query, UV_EAI_NONAME, NULL, 0);
+    add_addr(&names4, "127.0.0.1");
+    names4.query->done(names4.query, 0, names4.addrs, 1);
+    run_for(the_loop, 5);
+    assert_int_equal(ar_dial_poll(d, &s, &err), AR_FAILED);
+    assert_int_equal(err.code, AR_INVALID_REQUEST);
+    ar_dial_close(d);
+    assert_int_equal(srv.n, 0); /* nobody came */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -219,6 +263,7 @@ int main(void)
         T(all_refuse),
         T(a_slow_ipv6_answer_is_not_waited_for),
         T(a_late_answer_is_used),
+        T(private_addresses_are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
