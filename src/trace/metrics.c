@@ -87,8 +87,8 @@ static struct series *look_up(struct ar_metrics *m, enum metric_id id, struct ar
 {
     for (unsigned i = 0; i < m->used; i++) {
         struct series *s = &m->series[i];
-        if (s->metric == id && s->a_n == a.n && s->b_n == b.n && memcmp(s->a, a.p, a.n) == 0 &&
-            memcmp(s->b, b.p, b.n) == 0) {
+        if (s->metric == id && ar_str_is(ar_str_n(s->a, s->a_n), a) &&
+            ar_str_is(ar_str_n(s->b, s->b_n), b)) {
             return s;
         }
     }
@@ -98,7 +98,7 @@ static struct series *look_up(struct ar_metrics *m, enum metric_id id, struct ar
 static struct series *find(struct ar_metrics *m, enum metric_id id, struct ar_str a,
                            struct ar_str b)
 {
-    char label[LABEL_BYTES];
+    char label[LABEL_BYTES] = "";
     struct series *s = look_up(m, id, a, b);
     if (s) {
         return s;
