@@ -4,6 +4,7 @@
  */
 #include "flow/flow.h"
 
+#include "base/id.h"
 #include "json/scan.h"
 
 #include <stdio.h>
@@ -37,6 +38,24 @@ static struct ar_str normal_path(struct ar_str path)
         path.n--;
     }
     return path;
+}
+
+/* "." or ".." is a segment, escaped or not: a place that resolves it would serve another path than
+ * the one that was checked here. */
+static bool climbs(struct ar_str path, struct ar_arena *a)
+{
+    struct ar_str plain = ar_percent_decode(path, a);
+    size_t from = 0;
+    for (size_t i = 0; i <= plain.n; i++) {
+        if (i == plain.n || plain.p[i] == '/' || plain.p[i] == '\\') {
+            struct ar_str segment = ar_str_n(plain.p + from, i - from);
+            if (ar_str_is_lit(segment, ".") || ar_str_is_lit(segment, "..")) {
+                return true;
+            }
+            from = i + 1;
+        }
+    }
+    return false;
 }
 
 static const struct ar_dialect *dialect_of_path(struct ar_str path)
@@ -117,7 +136,7 @@ enum ar_next ar_run_identify(struct ar_flow *f)
     }
     f->endpoint = NULL;
     f->op = AR_OP_PASS;
-    if (!ar_str_has_prefix(f->path, AR_LIT("/v1/"))) {
+    if (!ar_str_has_prefix(f->path, AR_LIT("/v1/")) || climbs(f->path, &f->arena)) {
         return ar_flow_fail(f, AR_ENDPOINT_NOT_FOUND,
                             "there is no such path; the API is below /v1");
     }
@@ -259,6 +278,7 @@ enum ar_next ar_run_plan(struct ar_flow *f)
                               .client_keys = f->secret,
                               .any_model = pass && f->outlined.model.n == 0,
                               .callers_only = pass && !is_shared(f),
+                              .as_bytes = pass,
                               .now_ms = ar_loop_now_ms(f->worker->loop)};
     enum ar_code code = ar_plan_make(&ask, &f->arena, &f->plan, &err);
     if (pass && code == AR_MODEL_NOT_FOUND && ask.any_model) {

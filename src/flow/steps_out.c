@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { SINK_HIGH = 16384, HEADERS_MAX = 40 };
+enum { RELAY_TURNS = 64, HEADERS_MAX = 40 };
 
 /* Hands what the sink holds to the connection. false: it is full. */
 static bool pour(struct ar_flow *f)
@@ -35,8 +35,12 @@ static struct ar_str answer_type(struct ar_flow *f, int *ret_status)
     *ret_status = 200;
     if (f->seat.native && f->seat.call) {
         f->seat.call->ops->facts(f->seat.call, &facts);
+        bool stream = ar_str_find_nocase(facts.content_type, AR_LIT("text/event-stream")) <
+                      facts.content_type.n;
         *ret_status = facts.status;
-        return facts.content_type;
+        if (stream || !f->wants_stream) { /* else a whole answer that is told as a stream */
+            return facts.content_type;
+        }
     }
     return f->wants_stream ? ar_str_of(f->seat.sink.framer.how->content_type)
                            : AR_LIT("application/json");
@@ -93,7 +97,10 @@ enum ar_next ar_run_relay(struct ar_flow *f)
         f->commit = AR_COMMITTED;
     }
     int64_t now = ar_loop_now_ms(f->worker->loop), interval = f->snapshot->config->ping_interval;
-    for (;;) {
+    for (unsigned turns = 0;; turns++) {
+        if (turns == RELAY_TURNS) { /* fairness: the driver lets others run */
+            return AR_MORE;
+        }
         if (ar_conn_is_gone(f->conn)) {
             f->gone = f->cut = true;
             f->fault = (struct ar_fault){

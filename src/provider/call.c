@@ -73,10 +73,12 @@ static void fire(struct ar_timer *t)
     ar_wake(c->spec->waker);
 }
 
+/* 0: no deadline. */
 static void arm(struct http_call *c, int64_t in_ms)
 {
     c->is_late = false;
-    ar_timer_set(c->spec->loop, &c->timer, ar_loop_now_ms(c->spec->loop) + in_ms);
+    ar_timer_set(c->spec->loop, &c->timer,
+                 in_ms > 0 ? ar_loop_now_ms(c->spec->loop) + in_ms : AR_NEVER);
 }
 
 /* Request headers into c->headers; the spec's, then auth, then the dialect's. */
@@ -224,7 +226,8 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
                          "the upstream answered a stream request with something that is no stream",
                          ret);
     } else {
-        c->state = CALL_WHOLE;
+        c->state = CALL_WHOLE; /* who asked for a stream gets one */
+        c->relays = c->spec->native && !(c->spec->op == AR_OP_GENERATE && c->spec->client_stream);
         if (c->head.length > 0 && c->head.length <= HOLD_MAX) {
             (void)ar_buf_reserve(&c->whole, (size_t)c->head.length);
         }
@@ -337,7 +340,7 @@ static bool give_observed(struct http_call *c, struct ar_event *ret)
         c->seen.usage.in_total = c->spec->dialect->decode_count(body, c->mem);
     } else if (c->spec->op == AR_OP_GENERATE && !c->whole.overflowed) {
         enum ar_code code = c->spec->dialect->observe(body, c->mem, &c->seen, &f);
-        if (code != AR_OK && c->given == 0) {
+        if (code != AR_OK) { /* also of one that is half relayed: it must not end cleanly */
             return fail_with(c, &f, ret);
         }
     }
@@ -357,17 +360,20 @@ static bool give_observed(struct http_call *c, struct ar_event *ret)
     return false;
 }
 
-/* A large native answer is relayed while it comes: beyond HOLD_MAX in pieces, beyond the buffer
- * unobserved. */
-static bool give_piece(struct http_call *c, struct ar_event *ret)
+/* What is kept and not yet relayed. */
+static bool give_kept(struct http_call *c, struct ar_event *ret)
 {
-    if (!c->spec->native || c->whole.n - c->given < HOLD_MAX) {
-        return false;
-    }
     *ret = (struct ar_event){.kind = AR_EV_RAW,
                              .raw = ar_str_n(c->whole.p + c->given, c->whole.n - c->given)};
     c->given = c->whole.n;
     return true;
+}
+
+/* A large native answer is relayed while it comes: beyond HOLD_MAX in pieces, beyond the buffer
+ * unobserved. */
+static bool give_piece(struct http_call *c, struct ar_event *ret)
+{
+    return c->relays && c->whole.n - c->given >= HOLD_MAX && give_kept(c, ret);
 }
 
 static bool take_whole(struct http_call *c, struct ar_event *ret)
@@ -381,18 +387,19 @@ static bool take_whole(struct http_call *c, struct ar_event *ret)
     for (;;) {
         switch (ar_exchange_peek(c->exchange, &piece, &err)) {
         case AR_READY:
-            if (c->spec->native && c->given > 0 && c->given == c->whole.n &&
-                c->whole.n + piece.n > c->spec->whole_max) {
+            if (c->relays && (c->whole.overflowed || c->whole.n + piece.n > c->spec->whole_max)) {
                 c->whole.overflowed = true; /* too big to keep: straight through */
+                if (c->given < c->whole.n) {
+                    return give_kept(c, ret);
+                }
                 c->eat = piece.n;
                 *ret = (struct ar_event){.kind = AR_EV_RAW, .raw = piece};
                 return true;
             }
             ar_buf_str(&c->whole, piece);
             ar_exchange_eat(c->exchange, piece.n);
-            if (ar_buf_finish(&c->whole) != AR_OK && !c->spec->native) {
-                return fail_code(c, AR_UPSTREAM_ERROR,
-                                 "the upstream's answer is too large to translate", ret);
+            if (ar_buf_finish(&c->whole) != AR_OK) {
+                return fail_code(c, AR_UPSTREAM_ERROR, "the upstream's answer is too large", ret);
             }
             if (give_piece(c, ret)) {
                 return true;
@@ -405,7 +412,7 @@ static bool take_whole(struct http_call *c, struct ar_event *ret)
             return fail_code(c, err.code ? err.code : AR_UPSTREAM_TRUNCATED, err.note, ret);
         case AR_ENDED:
             c->state = CALL_QUEUE;
-            return c->spec->native ? give_observed(c, ret) : give_decoded(c, ret);
+            return c->relays ? give_observed(c, ret) : give_decoded(c, ret);
         }
     }
 }

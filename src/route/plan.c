@@ -326,6 +326,12 @@ static void rank(struct ranked *v, unsigned n, const struct ar_plan_ask *ask, st
     }
 }
 
+/* A generator answers requests that were read, never a pass-through's bytes. */
+static bool can_carry(const struct ar_upstream *u, const struct ar_plan_ask *ask)
+{
+    return !(ask->as_bytes || ask->any_model) || !(u->provider->flags & AR_PLACE_GENERATOR);
+}
+
 /* All upstreams that serve one model, in order, into the plan. Returns how many were found. */
 static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, struct ar_str model,
                           const struct wishes *w, bool *needs_key)
@@ -337,9 +343,8 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
     (void)ar_route_alias(p->conf, model, &model);
     for (unsigned i = 0; i < all->n && n < ENTRIES_MAX; i++) {
         const struct ar_upstream *u = &all->v[i];
-        bool pinned = ask->pin.n == 0 || ar_str_is(ask->pin, u->name);
-        bool serves = ask->any_model ? !(u->provider->flags & AR_PLACE_GENERATOR) &&
-                                           (!ask->client || ar_upstream_speaks(u, ask->client))
+        bool pinned = can_carry(u, ask) && (ask->pin.n == 0 || ar_str_is(ask->pin, u->name));
+        bool serves = ask->any_model ? !ask->client || ar_upstream_speaks(u, ask->client)
                                      : ar_upstream_serves(u, model, &sent);
         sent = ask->any_model ? model : sent;
         if (pinned && serves && is_wished(w, u)) {
@@ -351,7 +356,7 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
         const struct ar_upstream *u = &all->v[i];
         struct ar_str name = ar_str_head(model, slash), rest = ar_str_from(model, slash + 1);
         bool named = ar_str_is(name, u->name) || ar_str_is(name, ar_str_of(u->provider->name));
-        if (named && (ask->pin.n == 0 || ar_str_is(ask->pin, u->name))) {
+        if (named && can_carry(u, ask) && (ask->pin.n == 0 || ar_str_is(ask->pin, u->name))) {
             v[n++] = (struct ranked){u, ar_upstream_serves(u, rest, &sent) ? sent : rest, 0};
         }
     }

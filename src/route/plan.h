@@ -50,6 +50,7 @@ struct ar_plan_ask {
     bool any_model; /* a pass-through that names none: the first by priority that speaks the dialect
                      */
     bool callers_only; /* only the caller's own key may pay */
+    bool as_bytes;     /* a pass-through: nobody without a wire can serve it */
     int64_t now_ms;
 };
 /* Errors: AR_MODEL_NOT_FOUND (near matches in the note), AR_KEY_MISSING, AR_NO_UPSTREAM,

@@ -1,0 +1,98 @@
+"""What must never happen: an answer cut that ends cleanly, a path that climbs, an open gateway by reload."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from harness import wire
+from harness.gateway import SLOW, free_port
+from harness.stand import base, place
+
+CHAT = "openai-compatible"
+
+
+def long_answer(n):
+    return json.dumps(wire.chat_answer("a" * n)).encode()
+
+
+def in_pieces(body, piece):
+    def run(request, reply):
+        reply.open_chunks(200, {"content-type": "application/json"})
+        for at in range(0, len(body), piece):
+            reply.chunk(body[at:at + piece])
+        reply.finish()
+
+    return run
+
+
+def test_a_whole_answer_beyond_the_buffer_comes_whole(gateway, upstream):
+    """Pieces that do not divide the buffer: what is kept when it is full is handed on first."""
+    body = long_answer(70 << 20)
+    upstream.handler = in_pieces(body, 10007)
+    gate = gateway({"upstreams": [place(CHAT, upstream)]})
+    got = gate.chat(wire.ask("chat"), timeout=60)
+    assert got.complete and got.status == 200
+    assert len(got.body) == len(body) and got.body == body
+
+
+def test_a_large_whole_answer_that_is_cut_does_not_end_cleanly(gateway, upstream):
+    """Framed by the end of the connection, only its JSON tells that it is not all."""
+    body = long_answer(3 << 20)[:-100]
+    upstream.handler = lambda q, r: r.body(body, how="close")
+    gate = gateway({"upstreams": [place(CHAT, upstream)], "max_attempts": 1})
+    assert not gate.chat(wire.ask("chat"), timeout=20).complete
+
+
+@pytest.mark.parametrize("dialect,provider", [("chat", CHAT), ("anthropic", "anthropic-compatible")])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_whole_answer_to_a_stream_is_told_as_a_stream(gateway, upstream, dialect, provider, late):
+    """Also when the status is out already: JSON is never poured into an event stream."""
+
+    def run(request, reply):
+        time.sleep(1.5 * SLOW if late else 0)
+        reply.body(wire.answer(dialect, "hello"))
+
+    upstream.handler = run
+    gate = gateway({"ping_interval": "500ms", "upstreams": [place(provider, upstream)]})
+    got = gate.post(dialect, wire.ask(dialect, stream=True))
+    assert got.complete and got.status == 200
+    assert got.header("content-type").startswith("text/event-stream")
+    assert b"hello" in got.body
+    last = [e for e in got.events if e.data][-1]
+    assert last.data == "[DONE]" if dialect == "chat" else last.event == "message_stop"
+
+
+def test_bytes_are_never_passed_to_a_generator(gateway, upstream):
+    upstream.handler = lambda q, r: r.body({"seen": q.path})
+    gate = gateway({"upstreams": [{"name": "echo", "provider": "echo"}, place(CHAT, upstream, models=("m",))]})
+    got = gate.ask("POST", "/v1/embeddings", {"model": "echo/text", "input": "a"})
+    assert got.status == 404 and got.error == "model_not_found", got
+    assert gate.ask("POST", "/v1/embeddings", {"model": "m", "input": "a"}).status == 200
+    assert gate.chat({**wire.ask("chat"), "model": "echo/text"}).status == 200
+
+
+@pytest.mark.parametrize("path", ["audio/../files", "audio/./../files", "audio/%2e%2E/files", "audio/.%2e/files",
+                                  "audio/..%2ffiles", "audio/x%2F..\\..%5cfiles", "audio/.."])
+def test_a_path_does_not_climb(gateway, upstream, path):
+    """Below a shared path, the operator's key would open what is beside it."""
+    upstream.handler = lambda q, r: r.body({"seen": q.path})
+    gate = gateway({"upstreams": [place(CHAT, upstream)]})
+    got = gate.get("/v1/" + path)
+    assert got.status == 404 and got.error == "endpoint_not_found", got
+    assert not upstream.requests
+    assert gate.get("/v1/audio/a..b/c").json["seen"] == "/v1/audio/a..b/c"
+
+
+def test_a_reload_does_not_open_a_public_gateway(gateway, upstream):
+    """The keys that the start would refuse are refused by a reload too."""
+    upstream.handler = wire.both("chat")
+    port = free_port()
+    gate = gateway({"upstreams": [place(CHAT, upstream, keys=0)]}, port=port, listen=False,
+                   args=("--listen", f"0.0.0.0:{port}"))
+    gate.write({**base(), "upstreams": [place(CHAT, upstream)]})
+    gate.signal(signal.SIGHUP)
+    gate.wait_log("kept the old configuration: listen has an address")
+    assert gate.chat(wire.ask("chat")).status == 200
+    assert not upstream.last.key
