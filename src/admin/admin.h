@@ -27,6 +27,6 @@ extern const struct ar_endpoint ar_admin_endpoints[]; /* methods NULL ends */
 struct ar_model_cache *ar_model_cache_new(struct ar_loop *l, struct ar_pool *p);
 void ar_model_cache_free(struct ar_model_cache *c);
 /* Drops what is being fetched: the snapshot it borrows is about to go. */
-void ar_model_cache_forget(struct ar_model_cache *c);
+void ar_model_cache_forget(struct ar_model_cache *c, uint64_t newest);
 
 #endif

@@ -44,6 +44,7 @@ struct ar_model_cache {
     struct ar_arena arena;   /* names of the list */
     struct ar_arena working; /* of the fetch under way */
     struct ar_strs ids, owners;
+    uint64_t newest;     /* older snapshots may go while a fetch runs: none for them */
     uint64_t generation; /* snapshot the list belongs to; 0: none */
     uint64_t caller;     /* whose key was used, as a hash; 0: the operator's only */
     int64_t fetched_ms, begun_ms;
@@ -78,8 +79,9 @@ static void stop_fetch(struct ar_model_cache *c, struct fetch *f)
     }
 }
 
-void ar_model_cache_forget(struct ar_model_cache *c)
+void ar_model_cache_forget(struct ar_model_cache *c, uint64_t newest)
 {
+    c->newest = newest;
     for (unsigned i = 0; i < FETCHES_MAX; i++) {
         stop_fetch(c, &c->fetches[i]);
     }
@@ -90,7 +92,7 @@ void ar_model_cache_forget(struct ar_model_cache *c)
 void ar_model_cache_free(struct ar_model_cache *c)
 {
     if (c) {
-        ar_model_cache_forget(c);
+        ar_model_cache_forget(c, c->newest);
         ar_arena_done(&c->arena);
         ar_arena_done(&c->working);
         free(c);
@@ -213,7 +215,8 @@ static void start_all(struct ar_model_cache *c, const struct ar_snapshot *s, str
     c->for_snapshot = s;
     c->begun_ms = ar_loop_now_ms(c->loop);
     c->busy = 0;
-    for (unsigned i = 0; i < s->upstreams->n && c->busy < FETCHES_MAX; i++) {
+    bool old = s->generation < c->newest;
+    for (unsigned i = 0; !old && i < s->upstreams->n && c->busy < FETCHES_MAX; i++) {
         const struct ar_upstream *u = &s->upstreams->v[i];
         bool all_exact = u->conf->has_models;
         for (unsigned m = 0; m < u->conf->model_count; m++) {
@@ -274,7 +277,7 @@ static bool is_ready(struct ar_model_cache *c, const struct ar_local_ask *ask)
         if (c->generation == s->generation && c->caller == who && now - c->fetched_ms < FRESH_MS) {
             return true;
         }
-        ar_model_cache_forget(c);
+        ar_model_cache_forget(c, c->newest);
         c->caller = who;
         c->generation = 0;
         start_all(c, s, caller);
@@ -296,7 +299,7 @@ static bool is_ready(struct ar_model_cache *c, const struct ar_local_ask *ask)
             add_fetched(c, &c->fetches[i], &seen);
         }
     }
-    ar_model_cache_forget(c);
+    ar_model_cache_forget(c, c->newest);
     ar_map_done(&seen);
     c->generation = s->generation;
     c->fetched_ms = now;

@@ -36,8 +36,8 @@ struct ar_app {
     struct ar_metrics **metrics;
     struct ar_tls *tls;
     struct ar_watch *watch;
-    struct ar_timer rewatch;
     unsigned terms; /* SIGTERM and SIGINT so far */
+    bool is_public; /* an address of listen is no loopback address */
     int lock_fd;
     int exit_code;
 };
@@ -58,7 +58,7 @@ struct ar_snapshot_message {
     struct ar_worker_thread *to;
     struct ar_snapshot *snapshot;  /* to take */
     const struct ar_snapshot *old; /* given back */
-    struct ar_tls *tls;            /* borrowed; NULL: unchanged */
+    struct ar_tls *tls;            /* owns a reference; NULL: unchanged */
 };
 /* Messages of workers to the app. */
 void ar_app_worker_ended(void *worker_thread);

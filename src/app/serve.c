@@ -44,13 +44,26 @@ static bool is_loopback(struct ar_str host)
            ar_str_is_lit(host, "localhost");
 }
 
-/* Nobody outside can spend the operator's keys unasked; probe: and the addresses are free. */
-static enum ar_code check_listen(const struct ar_snapshot *s, bool probe, struct ar_err *err)
+/* Nobody outside can spend the operator's keys unasked. */
+static enum ar_code check_open(const struct ar_app *app, const struct ar_snapshot *s,
+                               struct ar_err *err)
 {
     bool has_keys = false;
     for (unsigned i = 0; i < s->upstreams->n; i++) {
         has_keys |= s->upstreams->v[i].key_count > 0;
     }
+    if (app->is_public && has_keys && !s->config->allow_open && !s->config->require_token) {
+        return ar_fail(err, AR_INVALID_REQUEST,
+                       "listen has an address that is not a loopback address: whoever reaches it "
+                       "could spend the configured keys; use --allow-open to allow that");
+    }
+    return AR_OK;
+}
+
+/* Addresses are well written, free, and no danger. */
+static enum ar_code check_listen(struct ar_app *app, const struct ar_snapshot *s,
+                                 struct ar_err *err)
+{
     for (unsigned i = 0; i < s->config->listen.n; i++) {
         struct ar_str host;
         uint16_t port;
@@ -59,18 +72,13 @@ static enum ar_code check_listen(const struct ar_snapshot *s, bool probe, struct
                            "not an address to listen on: %.*s (want host:port)",
                            AR_FMT(s->config->listen.v[i]));
         }
-        if (has_keys && !is_loopback(host) && !s->config->allow_open && !s->config->require_token) {
-            return ar_fail(err, AR_INVALID_REQUEST,
-                           "%.*s is not a loopback address: whoever reaches it could spend the "
-                           "configured keys; use --allow-open to allow that",
-                           AR_FMT(s->config->listen.v[i]));
-        }
-        enum ar_code code = probe ? ar_listen_probe(host, port, &port, err) : AR_OK;
+        app->is_public |= !is_loopback(host);
+        enum ar_code code = ar_listen_probe(host, port, &port, err);
         if (code != AR_OK) {
             return code;
         }
     }
-    return AR_OK;
+    return check_open(app, s, err);
 }
 
 /* What cannot change without a restart is said. */
@@ -99,7 +107,8 @@ static void reload(void *arg)
     struct ar_app *app = arg;
     struct ar_err err = {0};
     struct ar_snapshot *s = ar_snapshot_build(app, &err);
-    if (!s) {
+    if (!s || check_open(app, s, &err) != AR_OK) {
+        ar_snapshot_free(s);
         ar_log_note(AR_LOG_ERROR, "reload", "kept the old configuration: %s", err.note);
         return;
     }
@@ -120,11 +129,12 @@ static void reload(void *arg)
     for (unsigned i = 0; i < app->worker_count; i++) {
         struct ar_snapshot_message *m = malloc(sizeof *m);
         AR_ASSERT(m != NULL);
-        *m = (struct ar_snapshot_message){.to = &app->workers[i], .snapshot = s, .tls = tls};
+        *m = (struct ar_snapshot_message){
+            .to = &app->workers[i], .snapshot = s, .tls = ar_tls_ref(tls)};
         (void)ar_loop_post(app->workers[i].worker.loop, ar_worker_take_snapshot, m);
     }
     if (tls) {
-        ar_tls_unref(app->tls); /* listeners and streams hold their own references */
+        ar_tls_unref(app->tls); /* messages, listeners and streams hold their own references */
         app->tls = tls;
     }
 }
@@ -290,7 +300,7 @@ static enum ar_code boot(struct ar_app *app, struct ar_err *err)
                        WORKERS_MAX);
     }
     ar_snapshot_announce(app->snapshot);
-    enum ar_code code = check_listen(app->snapshot, true, err);
+    enum ar_code code = check_listen(app, app->snapshot, err);
     code = code == AR_OK ? lock_data_dir(app, err) : code;
     if (code == AR_OK && c->tls_cert.n > 0) {
         app->tls = ar_tls_server(c->tls_cert.p, c->tls_key.p, err);

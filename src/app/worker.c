@@ -76,13 +76,14 @@ void ar_worker_take_snapshot(void *message)
 {
     struct ar_snapshot_message *m = message;
     struct ar_worker_thread *t = m->to;
-    ar_model_cache_forget(t->admin.models);
+    ar_model_cache_forget(t->admin.models, m->snapshot->generation);
     ar_worker_switch(&t->worker, m->snapshot);
     struct ar_conn_limits limits = limits_of(t);
     ar_server_set_limits(t->worker.server, &limits);
     for (unsigned i = 0; m->tls && i < t->listener_count; i++) {
         ar_listener_set_tls(t->listeners[i], m->tls);
     }
+    ar_tls_unref(m->tls);
     free(m);
 }
 
