@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import Upstream, canon, wire
+from harness.http import HttpError
 from harness.stand import place
 
 p = pytest.mark.p
@@ -362,6 +363,26 @@ def test_a_client_that_leaves_ends_the_fetch(fetching, served):
             time.sleep(0.01)
     assert gone.wait(4), "the fetch went on without the client"
     assert not stand.up.requests
+
+
+def test_a_drain_ends_the_fetch(gateway, upstream, served):
+    free = threading.Event()
+    pictures = served(lambda *_: free.wait(8))
+    gate = gateway({"fetch_private": True, "drain_timeout": "300ms", "upstreams": [place("anthropic", upstream)]})
+
+    def ask():
+        with pytest.raises(HttpError):
+            gate.post("chat", chat(user([image(f"{pictures.url}/a.png")])))
+
+    asked = threading.Thread(target=ask)
+    asked.start()
+    while not pictures.requests:
+        time.sleep(0.01)
+    begun = time.monotonic()
+    gate.stop()
+    free.set()
+    asked.join()
+    assert time.monotonic() - begun < 4 and not upstream.requests
 
 
 @p("P-037")
