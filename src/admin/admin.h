@@ -26,7 +26,8 @@ extern const struct ar_endpoint ar_admin_endpoints[]; /* methods NULL ends */
 /* Model lists of the upstreams, fetched when asked, kept for minutes. Worker's thread. */
 struct ar_model_cache *ar_model_cache_new(struct ar_loop *l, struct ar_pool *p);
 void ar_model_cache_free(struct ar_model_cache *c);
-/* Drops what is being fetched: the snapshot it borrows is about to go. */
+/* Drops what is being fetched: the snapshot it borrows is about to go. newest: generation of the
+ * one that comes; nothing is fetched for older ones any more. */
 void ar_model_cache_forget(struct ar_model_cache *c, uint64_t newest);
 
 #endif

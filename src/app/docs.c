@@ -30,7 +30,9 @@ static void put_options(void)
         "concurrency}`; one string may hold several with "
         "commas. |\n| `models` | list | the provider's | | Globs served, or `{from, to}` to "
         "rename. |\n| `headers` | map | | secret | Sent with "
-        "every request. |\n\n## Names of older set-ups\n\n| variable | meaning |\n|---|---|\n");
+        "every request. |\n\n## `aliases`\n\nA map of names to models, applied once and by whole "
+        "name: `aliases: {sonnet: claude-sonnet-4-5}`.\n\n## Names of older set-ups\n\n| variable "
+        "| meaning |\n|---|---|\n");
 #define X(name, kind, target, doc) (void)printf("| `%s` | %s |\n", name, doc);
 #include "conf/env.def"
 #undef X

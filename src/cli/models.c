@@ -146,6 +146,9 @@ static int run(struct ar_args args)
         }
     }
     struct ar_upstreams *u;
+    if (conf.listen) {
+        conf.path = "/dev/null"; /* the address is all that is needed */
+    }
     struct ar_config *c = ar_load_all(&conf, &u);
     struct asker a = {.done = false};
     struct ar_origin origin;

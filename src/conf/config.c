@@ -133,6 +133,26 @@ const char *ar_config_find(const struct ar_conf_ask *ask)
     return NULL;
 }
 
+/* Numbers that would let nothing work, or that no counter holds. */
+static enum ar_code check_numbers(struct ar_loader *l)
+{
+    static const char *const LEAST_ONE[] = {"max_attempts", "body_limit", "ping_interval"};
+    for (unsigned i = 0; i < AR_OPTION_COUNT; i++) {
+        struct ar_str path = ar_str_of(ROWS[i].doc.path), type = ar_str_of(ROWS[i].doc.type);
+        bool counts = ROWS[i].is_root && ar_str_has_prefix(path, AR_LIT("limits."));
+        for (unsigned k = 0; ROWS[i].is_root && k < sizeof LEAST_ONE / sizeof *LEAST_ONE; k++) {
+            counts |= ar_str_is(path, ar_str_of(LEAST_ONE[k]));
+        }
+        int64_t v = counts ? *(int64_t *)ar_conf_slot(i, l->c).field : 1;
+        if (v < 1 || (v > INT32_MAX && ar_str_is_lit(type, "INT"))) {
+            return ar_fail(l->err, AR_INVALID_REQUEST, "%s must be at least 1%s", ROWS[i].doc.path,
+                           v < 1 ? "" : " and at most 2147483647");
+        }
+    }
+    return l->c->listen.n > 0 ? AR_OK
+                              : ar_fail(l->err, AR_INVALID_REQUEST, "listen must name an address");
+}
+
 /* Words that must be one of a few. */
 static enum ar_code check_words(struct ar_loader *l)
 {
@@ -168,9 +188,13 @@ static enum ar_code check_words(struct ar_loader *l)
     if ((l->c->tls_cert.n > 0) != (l->c->tls_key.n > 0)) {
         return ar_fail(l->err, AR_INVALID_REQUEST, "tls needs both cert and key");
     }
-    return l->c->max_attempts > 0
-               ? AR_OK
-               : ar_fail(l->err, AR_INVALID_REQUEST, "max_attempts must be at least 1");
+    int64_t workers;
+    if (!ar_str_is_lit(l->c->workers, "auto") &&
+        ar_str_to_i64(l->c->workers, 1, 256, &workers) != AR_OK) {
+        return ar_fail(l->err, AR_INVALID_REQUEST,
+                       "workers must be auto or a number from 1 to 256");
+    }
+    return check_numbers(l);
 }
 
 enum ar_code ar_config_load(const struct ar_conf_ask *ask, struct ar_config **ret,

@@ -4,6 +4,9 @@
  */
 #include "conf/value.h"
 
+/* Thirty years and more: a deadline stays a sum that does not overflow. */
+#define TIME_MAX_MS (INT64_C(1) << 40)
+
 struct unit {
     struct ar_str name;
     int64_t factor;
@@ -59,7 +62,8 @@ static enum ar_code scaled(struct ar_str text, const struct unit *units, size_t 
 
 enum ar_code ar_value_ms(struct ar_str text, int64_t bare_unit_ms, int64_t *ret)
 {
-    return scaled(text, TIMES, sizeof TIMES / sizeof *TIMES, bare_unit_ms, ret);
+    enum ar_code code = scaled(text, TIMES, sizeof TIMES / sizeof *TIMES, bare_unit_ms, ret);
+    return code == AR_OK && *ret > TIME_MAX_MS ? AR_INVALID_REQUEST : code;
 }
 
 enum ar_code ar_value_bytes(struct ar_str text, int64_t *ret)

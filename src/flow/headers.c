@@ -184,7 +184,7 @@ unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct a
         int64_t us = f->record.attempt[0]->begun_us - f->record.begun_us;
         put(v, &n, AR_LIT("x-anyrouter-overhead-us"), ar_arena_i64(&f->arena, us));
     }
-    if ((f->seat.call || f->seat.counts_here) && f->fault.code == AR_OK) {
+    if (f->record.attempt_count > 0 && f->seat.cand) {
         put_served(f, v, &n);
     }
     if (ar_str_has_prefix(content_type, AR_LIT("text/event-stream"))) {
@@ -239,15 +239,19 @@ enum ar_code ar_flow_guard(struct ar_flow *f, struct ar_err *err)
     struct ar_str host = host_of(ar_header_lit(f->head->headers, f->head->header_count, "host"));
     bool allowed =
         origin.n > 0 && (is_in(&c->cors_origins, origin) || is_in(&c->cors_origins, AR_LIT("*")));
-    bool has_keys = false;
+    bool spends = false; /* answers cost the operator something */
     f->origin = allowed ? origin : (struct ar_str){NULL, 0};
     for (unsigned i = 0; i < f->snapshot->upstreams->n; i++) {
-        has_keys |= f->snapshot->upstreams->v[i].key_count > 0;
+        const struct ar_upstream *u = &f->snapshot->upstreams->v[i];
+        unsigned free = u->provider->flags & (AR_PLACE_LOCAL | AR_PLACE_GENERATOR);
+        spends |= u->key_count > 0 || free == AR_PLACE_LOCAL;
     }
-    if (!has_keys || c->require_token) {
+    if (!spends || c->require_token) {
         return AR_OK;
     }
-    if (origin.n > 0 && !allowed && f->secret.n == 0) {
+    /* A header with a secret makes browsers ask first; a query does not. */
+    bool secret_in_header = f->secret.n > 0 && !ar_query_get(f->head->query, AR_LIT("key")).p;
+    if (origin.n > 0 && !allowed && !secret_in_header) {
         return ar_fail(err, AR_ORIGIN_DENIED, "web pages of this origin are not in cors.origins");
     }
     if (host.n > 0 && !is_address(host) && !ar_str_is_nocase(host, AR_LIT("localhost")) &&

@@ -31,6 +31,11 @@ enum ar_next ar_run_pick(struct ar_flow *f)
     f->left = (struct ar_fault){.code = AR_OK};
     if (ar_plan_next(f->plan, now, left.code == AR_OK ? NULL : &left, &c) != AR_READY) {
         ar_plan_verdict(f->plan, now, &f->fault, &f->as_is);
+        if (f->fault.code == AR_UPSTREAM_CREDENTIALS && !f->as_is && f->seat.cand) {
+            f->fault.message = ar_arena_fmt(
+                &f->arena, "upstream %.*s refused the key that the operator configured",
+                AR_FMT(f->seat.cand->upstream->name));
+        }
         return ar_flow_to(f, &ar_step_refuse);
     }
     f->seat.cand = c;

@@ -267,12 +267,23 @@ enum ar_next ar_run_refuse(struct ar_flow *f)
     return ar_flow_to(f, &ar_step_settle);
 }
 
+/* What the vendors' clients send from a web page. */
+static const char WEB_HEADERS[] =
+    "authorization, content-type, x-api-key, x-goog-api-key, api-key, anthropic-version, "
+    "anthropic-beta, anthropic-dangerous-direct-browser-access, openai-organization, "
+    "openai-project, openai-beta, idempotency-key, x-stainless-arch, x-stainless-lang, "
+    "x-stainless-os, x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, "
+    "x-stainless-runtime-version, x-stainless-timeout, x-stainless-helper-method, http-referer, "
+    "x-title, x-anyrouter-provider, x-anyrouter-strict, x-anyrouter-trace-id";
+
 /* Preflight of a web page (Fetch standard, CORS protocol). */
 static void answer_options(struct ar_flow *f, struct ar_header *v, unsigned *n)
 {
     const struct ar_config *c = f->snapshot->config;
     struct ar_err err;
     (void)!ar_flow_guard(f, &err); /* sets origin when allowed */
+    v[(*n)++] =
+        (struct ar_header){AR_LIT("x-anyrouter-request-id"), ar_str_of(f->record.request_id)};
     if (f->origin.n == 0) {
         return;
     }
@@ -282,13 +293,9 @@ static void answer_options(struct ar_flow *f, struct ar_header *v, unsigned *n)
     }
     v[(*n)++] = (struct ar_header){AR_LIT("access-control-allow-origin"), f->origin};
     v[(*n)++] = (struct ar_header){AR_LIT("access-control-allow-methods"),
-                                   AR_LIT("GET, POST, DELETE, OPTIONS")};
-    v[(*n)++] = (struct ar_header){
-        AR_LIT("access-control-allow-headers"),
-        ar_arena_fmt(&f->arena,
-                     "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, "
-                     "x-anyrouter-provider, x-anyrouter-strict%.*s",
-                     AR_FMT(more))};
+                                   AR_LIT("GET, POST, PUT, PATCH, DELETE, OPTIONS")};
+    v[(*n)++] = (struct ar_header){AR_LIT("access-control-allow-headers"),
+                                   ar_arena_fmt(&f->arena, "%s%.*s", WEB_HEADERS, AR_FMT(more))};
     v[(*n)++] =
         (struct ar_header){AR_LIT("access-control-max-age"),
                            ar_arena_fmt(&f->arena, "%lld", (long long)(c->cors_max_age / 1000))};

@@ -112,7 +112,8 @@ void ar_timers_run(struct ar_loop *l)
 {
     int64_t now_ms = ar_loop_now_ms(l);
     l->armed_ms = INT64_MIN; /* nobody arms while we are at it */
-    while (l->heap_n > 0 && l->heap[0].key_ms <= now_ms) {
+    /* A timer that sets itself to now again runs in the next turn: the loop goes on. */
+    for (unsigned left = l->heap_n; left > 0 && l->heap_n > 0 && l->heap[0].key_ms <= now_ms;) {
         struct ar_timer *t = l->heap[0].timer;
         if (l->heap[0].key_ms != t->at_ms) {
             sift_down(l, 0, (struct ar_heap_slot){t->at_ms, t});
@@ -120,6 +121,7 @@ void ar_timers_run(struct ar_loop *l)
         }
         ar_timer_clear(l, t);
         t->fire(t);
+        left--;
     }
     l->armed_ms = AR_NEVER;
     arm(l);

@@ -32,6 +32,8 @@ static const struct echo_row {
 #undef X
 };
 
+enum { PIECE = 8 }; /* characters a delta, when paced */
+
 struct echo {
     struct ar_call call;
     struct ar_call_spec *spec; /* borrows */
@@ -44,6 +46,8 @@ struct echo {
     struct ar_fault fault;
     unsigned given;
     bool over, known;
+    struct ar_event rest; /* of a delta that is given in small pieces */
+    enum ar_code refused; /* what the request asks cannot be answered */
 };
 
 /* "slow-50" -> its row and 50; "error-529" -> 529. */
@@ -245,6 +249,9 @@ static struct ar_call *start(struct ar_call_spec *spec)
     e->timer.fire = fire;
     ar_arena_init(&e->arena, 16U << 20);
     read_model(e);
+    if (spec->request->set.n.tri == AR_SET && spec->request->set.n.i > 1) {
+        e->refused = ar_lose(spec->losses, AR_FATE_WARN, AR_DROPPED, "n", "echo gives one answer");
+    }
     if (e->known && e->kind != ECHO_ERROR) {
         build_answer(e);
         ar_unfold_init(&e->unfold, &e->answer, &e->arena);
@@ -285,6 +292,24 @@ static bool is_early(struct echo *e)
     return true;
 }
 
+/* Bytes of escaped text that make about PIECE characters, never part of an escape or a character.
+ */
+static size_t piece_length(struct ar_str esc)
+{
+    size_t i = 0;
+    for (unsigned n = 0; n < PIECE && i < esc.n; n++) {
+        size_t step = esc.p[i] != '\\' ? 1 : i + 1 < esc.n && esc.p[i + 1] == 'u' ? 6 : 2;
+        if (step == 6 && i + 3 < esc.n && (esc.p[i + 2] | 32) == 'd' && esc.p[i + 3] >= '8') {
+            step = 12; /* a surrogate pair */
+        }
+        i += step;
+        while (i < esc.n && ((unsigned char)esc.p[i] & 0xc0) == 0x80) {
+            i++;
+        }
+    }
+    return i < esc.n ? i : esc.n;
+}
+
 static bool next_streamed(struct echo *e, struct ar_event *ret)
 {
     if (e->kind == ECHO_FOREVER && e->given > 2) {
@@ -295,8 +320,15 @@ static bool next_streamed(struct echo *e, struct ar_event *ret)
                     (struct ar_fault){
                         .code = AR_UPSTREAM_TRUNCATED, .blame = AR_OF_PLACE, .retry_after_ms = -1},
                     ret);
+    } else if (e->rest.text.n > 0) {
+        *ret = e->rest;
     } else if (!ar_unfold_next(&e->unfold, ret)) {
         return false;
+    }
+    if (e->pace_ms > 0 && ret->kind == AR_EV_DELTA) {
+        e->rest = *ret;
+        ret->text = ar_str_head(ret->text, piece_length(ret->text));
+        e->rest.text = ar_str_from(e->rest.text, ret->text.n);
     }
     e->given++;
     e->over = ret->kind == AR_EV_END;
@@ -309,6 +341,12 @@ static bool next(struct ar_call *call, struct ar_event *ret)
     struct echo *e = AR_HOLDER(call, struct echo, call);
     if (e->over || is_early(e)) {
         return false;
+    }
+    if (e->refused != AR_OK) {
+        struct ar_fault f = {.code = e->refused, .blame = AR_OF_CALLER, .retry_after_ms = -1};
+        f.message = AR_LIT("echo gives one answer");
+        f.param = AR_LIT("n");
+        return fail(e, f, ret);
     }
     if (!e->known) {
         struct ar_fault f = {

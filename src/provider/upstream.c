@@ -183,6 +183,10 @@ static enum ar_code build_one(struct ar_config *c, struct ar_conf_upstream *conf
         return bad(c, conf, err, conf->provider.n > 0 ? "unknown provider " : "needs a provider",
                    conf->provider);
     }
+    if (conf->key_count > AR_KEYS_MAX || conf->base_urls.n > AR_BASES_MAX) {
+        return bad(c, conf, err, "at most 64 keys and 16 base_urls; use a second upstream",
+                   AR_LIT(""));
+    }
     build_keys(c, u);
     int64_t pass = u->key_count == 0;
     if (conf->passthrough.n > 0) {

@@ -33,6 +33,8 @@ struct ar_upstream {
     bool passthrough;
     struct ar_health *health; /* of the whole: turn of its keys */
 };
+enum { AR_KEYS_MAX = 64, AR_BASES_MAX = 16 }; /* of one upstream */
+
 struct ar_upstreams {
     struct ar_upstream *v;
     unsigned n;

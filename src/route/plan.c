@@ -12,13 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum {
-    ENTRIES_MAX = 64,
-    KEYS_MAX = 64,
-    BASES_MAX = 16,
-    WEIGHT_MAX = 1000000,
-    PRIORITY_MAX = 1 << 18
-};
+enum { ENTRIES_MAX = 64, WEIGHT_MAX = 1000000, PRIORITY_MAX = 1 << 18 };
 
 struct entry {
     const struct ar_upstream *u;
@@ -129,9 +123,9 @@ static bool is_wished(const struct wishes *w, const struct ar_upstream *u)
 
 static unsigned split_keys(struct ar_str list, struct ar_arena *a, struct ar_str **ret)
 {
-    struct ar_str piece, *v = list.n > 0 ? ar_arena_alloc(a, KEYS_MAX * sizeof *v) : NULL;
+    struct ar_str piece, *v = list.n > 0 ? ar_arena_alloc(a, AR_KEYS_MAX * sizeof *v) : NULL;
     unsigned n = 0;
-    while (v && n < KEYS_MAX && ar_str_split(&list, ',', &piece)) {
+    while (v && n < AR_KEYS_MAX && ar_str_split(&list, ',', &piece)) {
         piece = ar_str_trim(piece);
         if (piece.n > 0) {
             v[n++] = piece;
@@ -261,11 +255,11 @@ static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const st
     }
     struct entry *e = &p->entries[p->entry_count];
     *e = (struct entry){.u = u, .dialect = d, .model = sent, .why = why, .callers = callers};
-    e->keys = callers                   ? p->client_key_count
-              : u->key_count > KEYS_MAX ? KEYS_MAX
-              : u->key_count > 0        ? u->key_count
-                                        : 1;
-    e->bases = u->base_count > BASES_MAX ? BASES_MAX : u->base_count;
+    e->keys = callers                      ? p->client_key_count
+              : u->key_count > AR_KEYS_MAX ? AR_KEYS_MAX
+              : u->key_count > 0           ? u->key_count
+                                           : 1;
+    e->bases = u->base_count > AR_BASES_MAX ? AR_BASES_MAX : u->base_count;
     e->tried = ar_arena_zalloc(p->arena, e->bases * sizeof *e->tried);
     p->entry_count += e->tried != NULL;
 }
@@ -332,6 +326,18 @@ static bool can_carry(const struct ar_upstream *u, const struct ar_plan_ask *ask
     return !(ask->as_bytes || ask->any_model) || !(u->provider->flags & AR_PLACE_GENERATOR);
 }
 
+/* What this process answers itself never leaves it: no other upstream stands in for a generator. */
+static unsigned keep_generators(struct ranked *v, unsigned n)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (v[i].u->provider->flags & AR_PLACE_GENERATOR) {
+            v[kept++] = v[i];
+        }
+    }
+    return kept > 0 ? kept : n;
+}
+
 /* All upstreams that serve one model, in order, into the plan. Returns how many were found. */
 static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, struct ar_str model,
                           const struct wishes *w, bool *needs_key)
@@ -360,6 +366,7 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
             v[n++] = (struct ranked){u, ar_upstream_serves(u, rest, &sent) ? sent : rest, 0};
         }
     }
+    n = keep_generators(v, n);
     rank(v, n, ask, model, w);
     for (unsigned i = 0; i < n; i++) {
         seen++;
