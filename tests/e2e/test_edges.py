@@ -2,12 +2,13 @@
 
 import json
 import signal
+import subprocess
 import time
 
 import pytest
 
 from harness import wire
-from harness.gateway import SLOW, free_port
+from harness.gateway import BINARY, SLOW, clean_env, free_port
 from harness.stand import base, place
 
 CHAT = "openai-compatible"
@@ -96,3 +97,37 @@ def test_a_reload_does_not_open_a_public_gateway(gateway, upstream):
     gate.wait_log("kept the old configuration: listen has an address")
     assert gate.chat(wire.ask("chat")).status == 200
     assert not upstream.last.key
+
+
+@pytest.mark.parametrize("line,says", [("limits: {idle: 0}", "limits.idle must be at least 1"),
+                                       ("limits: {headers: 4294967297}", "at most 2147483647"),
+                                       ("ping_interval: 0", "ping_interval must be at least 1"),
+                                       ("body_limit: 0", "body_limit must be at least 1"),
+                                       ("drain_timeout: 9223372036854775807ms", "must be a time"),
+                                       ("listen: []", "listen must name an address"),
+                                       ("trusted_proxies: [10.0.0.1]", "no use of X-Forwarded-For yet")])
+def test_options_that_could_not_work_are_refused(tmp_path, line, says):
+    file = tmp_path / "a.yaml"
+    file.write_text(line + "\n")
+    got = subprocess.run([BINARY, "config", "check", "--config", file], env=clean_env(), capture_output=True, text=True,
+                         timeout=10 * SLOW, check=False)
+    assert got.returncode == 1 and says in got.stderr, got
+
+
+def test_a_timeout_of_zero_is_none(gateway, upstream):
+    """And not one that is over at once."""
+    upstream.handler = lambda q, r: (time.sleep(0.3), wire.both("chat")(q, r))
+    gate = gateway({"upstreams": [place(CHAT, upstream, timeout=0, first_byte_timeout=0, stream_timeout=0,
+                                        connect_timeout=0)]})
+    assert gate.chat(wire.ask("chat")).status == 200
+    assert gate.chat(wire.ask("chat", stream=True)).complete
+
+
+def test_a_preflight_of_a_vendors_client_passes(gateway, upstream):
+    gate = gateway({"cors": {"origins": ["https://page.example"]}, "upstreams": [place(CHAT, upstream)]})
+    got = gate.ask("OPTIONS", "/v1/messages", None, {
+        "origin": "https://page.example", "access-control-request-method": "POST",
+        "access-control-request-headers": "anthropic-dangerous-direct-browser-access,x-stainless-os"})
+    allowed = {h.strip() for h in got.header("access-control-allow-headers").split(",")}
+    assert {"anthropic-dangerous-direct-browser-access", "x-stainless-os", "authorization"} <= allowed
+    assert got.header("x-anyrouter-request-id") and got.header("access-control-allow-origin") == "https://page.example"
