@@ -143,8 +143,9 @@ static enum ar_code check_numbers(struct ar_loader *l)
         for (unsigned k = 0; ROWS[i].is_root && k < sizeof LEAST_ONE / sizeof *LEAST_ONE; k++) {
             counts |= ar_str_is(path, ar_str_of(LEAST_ONE[k]));
         }
+        bool limit = ar_str_has_prefix(path, AR_LIT("limits.")) && ar_str_is_lit(type, "INT");
         int64_t v = counts ? *(int64_t *)ar_conf_slot(i, l->c).field : 1;
-        if (v < 1 || (v > INT32_MAX && ar_str_is_lit(type, "INT"))) {
+        if (v < 1 || (limit && v > INT32_MAX)) {
             return ar_fail(l->err, AR_INVALID_REQUEST, "%s must be at least 1%s", ROWS[i].doc.path,
                            v < 1 ? "" : " and at most 2147483647");
         }
