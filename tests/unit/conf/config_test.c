@@ -62,11 +62,9 @@ static void sample(const struct ar_option_row *row, const char **ret_yaml, const
 {
     static const struct {
         const char *key, *yaml, *shown;
-    } OF_PATH[] = {{"balance", "weighted", "weighted"},
-                   {"log.level", "error", "error"},
-                   {"log.format", "json", "json"},
-                   {"passthrough", "true", "true"},
-                   {"proxy", "http://u:p@h:1", "***"}};
+    } OF_PATH[] = {{"workers", "17", "17"},         {"balance", "weighted", "weighted"},
+                   {"log.level", "error", "error"}, {"log.format", "json", "json"},
+                   {"passthrough", "true", "true"}, {"proxy", "http://u:p@h:1", "***"}};
     static const struct {
         const char *key, *yaml, *shown;
     } OF_TYPE[] = {{"STR", "word-7", "word-7"},
@@ -395,9 +393,10 @@ static void test_words_are_checked(void **state)
     (void)state;
     static const char *const TEXTS[] = {"balance: fair\n",      "log: {level: loud}\n",
                                         "log: {format: xml}\n", "tls: {cert: a.pem}\n",
-                                        "tls: {key: a.pem}\n",  "max_attempts: 0\n"};
-    static const char *const WORDS[] = {"balance", "log.level", "log.format",
-                                        "tls",     "tls",       "max_attempts"};
+                                        "tls: {key: a.pem}\n",  "max_attempts: 0\n",
+                                        "workers: many\n",      "workers: 0\n"};
+    static const char *const WORDS[] = {"balance", "log.level",    "log.format", "tls",
+                                        "tls",     "max_attempts", "workers",    "workers"};
     for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
         struct load l = load_text(TEXTS[i], NULL);
         assert_int_equal(l.code, AR_INVALID_REQUEST);

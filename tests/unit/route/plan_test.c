@@ -417,7 +417,7 @@ static void test_huge_numbers_do_no_harm(void **state)
 {
     (void)state;
     struct rig r;
-    rig_init(&r, "max_attempts: 4294967296\n"
+    rig_init(&r, "max_attempts: 2147483647\n"
                  "upstreams:\n"
                  "  - {name: a, provider: vllm, base_urls: ['http://h'], priority: "
                  "9223372036854775807, weight: 9223372036854775807, max_retries: 9}\n"
