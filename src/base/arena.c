@@ -85,7 +85,7 @@ void ar_arena_reset(struct ar_arena *a)
 /* A block that holds at least n bytes, or NULL over the cap. */
 static struct ar_arena_block *add_block(struct ar_arena *a, size_t n)
 {
-    size_t cap = a->blocks ? a->blocks->cap * 2 : BLOCK_BYTES;
+    size_t cap = a->used_bytes > BLOCK_BYTES ? a->used_bytes : BLOCK_BYTES; /* all doubles */
     cap = cap < (1U << 20) ? cap : (1U << 20);
 #ifdef AR_ARENA_EMULATE
     cap = n;

@@ -17,7 +17,7 @@
 
 enum {
     HEADERS_MAX = 256,
-    BLOCK_BYTES = 4096, /* the recycled kind */
+    BLOCK_BYTES = 2048, /* the recycled kind */
     KEEP_BLOCKS = 64,
     KEEP_READERS = 8,
 };
