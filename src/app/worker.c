@@ -76,6 +76,11 @@ void ar_worker_take_snapshot(void *message)
 {
     struct ar_snapshot_message *m = message;
     struct ar_worker_thread *t = m->to;
+    if (t->ended) {
+        ar_tls_unref(m->tls);
+        free(m);
+        return;
+    }
     ar_model_cache_forget(t->admin.models, m->snapshot->generation);
     ar_worker_switch(&t->worker, m->snapshot);
     struct ar_conn_limits limits = limits_of(t);
@@ -97,7 +102,7 @@ static void close_listeners(struct ar_worker_thread *t)
 void ar_worker_drain(void *worker_thread)
 {
     struct ar_worker_thread *t = worker_thread;
-    if (t->draining) {
+    if (t->draining || t->ended) {
         return;
     }
     t->draining = t->worker.draining = true;
@@ -185,5 +190,6 @@ void ar_worker_run(void *worker_thread)
     ar_model_cache_free(t->admin.models);
     ar_server_free(w->server);
     ar_pool_free(w->pool);
+    t->ended = true; /* messages that come late run when the loop is freed */
     ar_loop_post(t->app->loop, ar_app_worker_ended, t);
 }
