@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { RELAY_TURNS = 64, HEADERS_MAX = 40 };
+enum { RELAY_TURNS = 256, HEADERS_MAX = 40 };
 
 /* Hands what the sink holds to the connection. false: it is full. */
 static bool pour(struct ar_flow *f)
@@ -98,8 +98,8 @@ enum ar_next ar_run_relay(struct ar_flow *f)
     }
     int64_t now = ar_loop_now_ms(f->worker->loop), interval = f->snapshot->config->ping_interval;
     for (unsigned turns = 0;; turns++) {
-        if (turns == RELAY_TURNS) { /* fairness: the driver lets others run */
-            return AR_MORE;
+        if (turns == RELAY_TURNS) { /* fairness: others and the sockets come first */
+            return ar_flow_wait(f, AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK, now);
         }
         if (ar_conn_is_gone(f->conn)) {
             f->gone = f->cut = true;

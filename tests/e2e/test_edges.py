@@ -3,12 +3,14 @@
 import json
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 from harness import wire
 from harness.gateway import BINARY, SLOW, clean_env, free_port
+from harness.http import encode
 from harness.stand import base, place
 
 CHAT = "openai-compatible"
@@ -131,3 +133,25 @@ def test_a_preflight_of_a_vendors_client_passes(gateway, upstream):
     allowed = {h.strip() for h in got.header("access-control-allow-headers").split(",")}
     assert {"anthropic-dangerous-direct-browser-access", "x-stainless-os", "authorization"} <= allowed
     assert got.header("x-anyrouter-request-id") and got.header("access-control-allow-origin") == "https://page.example"
+
+
+def test_an_endless_stream_leaves_room_for_others(gateway):
+    """One that costs nothing to make, read by a client that keeps up."""
+    gate = gateway({"workers": 1, "upstreams": [{"name": "echo", "provider": "echo"}]})
+    over = threading.Event()
+    with gate.client() as client:
+        client.send(encode("POST", "/v1/chat/completions", wire.ask("chat", model="echo/forever-0", stream=True)))
+        assert client.head().status == 200
+
+        def drain():
+            while not over.is_set():
+                client.sock.recv(1 << 20)
+
+        reader = threading.Thread(target=drain)
+        reader.start()
+        try:
+            for _ in range(5):
+                assert gate.get("/health", timeout=2 * SLOW).status == 200
+        finally:
+            over.set()
+            reader.join()
