@@ -19,8 +19,9 @@ struct ar_worker_thread {
     unsigned listener_count;
     struct ar_timer tick;
     struct ar_admin admin;
-    struct ar_err err;             /* why it could not start */
-    int64_t drain_until_ms;        /* AR_NEVER: not draining */
+    struct ar_err err;      /* why it could not start */
+    int64_t drain_until_ms; /* AR_NEVER: not draining */
+    bool speaks_tls;
     bool draining, started, ended; /* ended: nothing is left that a message could reach */
 };
 

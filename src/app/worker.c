@@ -50,7 +50,7 @@ static struct ar_conn_limits limits_of(const struct ar_worker_thread *t)
 static void accept_one(void *user, struct ar_stream *s)
 {
     struct ar_worker_thread *t = user;
-    ar_server_accept(t->worker.server, s, t->app->tls != NULL);
+    ar_server_accept(t->worker.server, s, t->speaks_tls);
 }
 
 static void give_back(void *message)
@@ -165,6 +165,7 @@ static void set_up(struct ar_worker_thread *t)
     ar_list_init(&w->flows);
     ar_rand_init(&w->rand, 0);
     t->drain_until_ms = AR_NEVER;
+    t->speaks_tls = t->app->tls != NULL; /* a reload changes the certificate, never this */
     t->admin = (struct ar_admin){.version = AR_VERSION,
                                  .metrics = t->app->metrics,
                                  .metrics_count = t->app->worker_count,

@@ -213,6 +213,7 @@ enum ar_next ar_run_launch(struct ar_flow *f)
         struct ar_losses *losses = ar_arena_new(&f->arena, struct ar_losses);
         if (!losses) {
             struct ar_err err = {.note = "the request needs too much memory"};
+            f->seat.counts_here = false; /* given back once, here */
             return ar_flow_fail_picked(f, AR_TOO_LARGE, &err);
         }
         losses->strict = f->strict;

@@ -536,9 +536,10 @@ static bool take_stream(struct http_call *c, struct ar_event *ret)
             return false;
         }
     }
-    if (!c->has_event && ret->kind != AR_EV_PING) {
-        c->has_event = true;
-        ar_timer_clear(c->spec->loop, &c->timer);
+    if (ret->kind != AR_EV_PING && !c->lingers) { /* pings are no sign of an answer */
+        if (c->spec->silence_ms > 0) {
+            arm(c, c->spec->silence_ms);
+        }
     }
     if (ret->kind == AR_EV_ERROR) {
         struct ar_fault f = *ret->fault;

@@ -33,7 +33,7 @@ struct http_call {
     struct ar_name *stops;
     struct ar_fault early, fault;
     struct ar_timer timer; /* first event, whole answer, lingering */
-    bool is_late, has_event, relays;
+    bool is_late, relays;
     /* whole answers */
     struct ar_buf whole;
     size_t given; /* bytes of whole already relayed */
