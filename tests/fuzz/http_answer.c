@@ -152,12 +152,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct outcome whole, split;
     run(in, 16384, &whole);
     run(in, 1 + data[0] % 64 * 7, &split);
-    AR_ASSERT(strcmp(whole.verdict, split.verdict) == 0);
+    AR_ASSERT(whole.failed == split.failed);
     struct ar_str a = ar_buf_view(&whole.log), b = ar_buf_view(&split.log);
-    if (whole.failed) {
+    if (whole.failed) { /* which of two faults is met first may depend on the split */
         size_t n = a.n < b.n ? a.n : b.n;
         a = ar_str_head(a, n);
         b = ar_str_head(b, n);
+    } else {
+        AR_ASSERT(strcmp(whole.verdict, split.verdict) == 0);
     }
     AR_ASSERT(ar_str_is(a, b));
     ar_buf_done(&whole.log);
