@@ -155,3 +155,25 @@ def test_an_endless_stream_leaves_room_for_others(gateway):
         finally:
             over.set()
             reader.join()
+
+
+def test_a_secret_in_the_query_opens_no_door(gateway, upstream):
+    """A page can put ?key= into an address without being asked; only a header makes the browser ask first."""
+    upstream.handler = wire.both("chat")
+    gate = gateway({"upstreams": [place(CHAT, upstream, keys=1)]})
+    page = {"origin": "https://evil.example"}
+    got = gate.ask("POST", "/v1/chat/completions?key=x", wire.ask("chat"), page)
+    assert got.status == 403 and got.error == "origin_denied", got
+    assert not upstream.requests
+    got = gate.ask("POST", "/v1/chat/completions", wire.ask("chat"), {**page, "x-api-key": "x"})
+    assert got.status == 200, got
+
+
+@pytest.mark.parametrize("model", ["echo/error-529", "echo/error-429", "echo/nosuch"])
+def test_what_echo_refuses_goes_nowhere_else(gateway, upstream, model):
+    """An upstream that serves every model is no stand-in for the built-in one."""
+    upstream.handler = wire.both("chat")
+    gate = gateway({"upstreams": [{"name": "echo", "provider": "echo"}, place(CHAT, upstream, keys=0)]})
+    got = gate.chat(wire.ask("chat", model=model), {"x-api-key": "sk-callers-own"})
+    assert got.status >= 400, got
+    assert not upstream.requests
