@@ -1,15 +1,15 @@
 /*
  * An attempt over HTTP: encode (or cut the native body into pieces), send, and turn whatever comes
- * back into events. One state field, asked by next(); every way to fail leaves by fail_with() as
- * one ERROR event. It owns the exchange, the encoded body, the reader and the buffers of the
- * answer; it borrows everything in the spec. It never decides where to go next and never sees the
- * client.
+ * back into events; whole answers and streams are read in call_whole.c and call_stream.c. One state
+ * field, asked by next(); every way to fail leaves by ar_call_fail() as one ERROR event. It owns
+ * the exchange, the encoded body, the reader and the buffers of the answer; it borrows everything
+ * in the spec. It never decides where to go next and never sees the client.
  */
 #include "provider/call.h"
 
 #include <stdlib.h>
 
-enum { ERROR_BODY_MAX = 1 << 20, HOLD_MAX = 1 << 20, FRAME_MAX = 16 << 20, LINGER_MS = 2000 };
+enum { ERROR_BODY_MAX = 1 << 20, FRAME_MAX = 16 << 20 };
 
 static void masked(struct http_call *c, struct ar_str *s)
 {
@@ -30,8 +30,7 @@ static void masked(struct http_call *c, struct ar_str *s)
     ar_buf_done(&b);
 }
 
-/* The one way to fail: fault becomes the last event. */
-static bool fail_with(struct http_call *c, const struct ar_fault *fault, struct ar_event *ret)
+bool ar_call_fail(struct http_call *c, const struct ar_fault *fault, struct ar_event *ret)
 {
     c->fault = *fault;
     masked(c, &c->fault.message);
@@ -58,12 +57,12 @@ static enum ar_blame blame_of(enum ar_code code)
     return code == AR_INTERNAL ? AR_OF_US : AR_OF_CALLER;
 }
 
-static bool fail_code(struct http_call *c, enum ar_code code, const char *note,
-                      struct ar_event *ret)
+bool ar_call_fail_code(struct http_call *c, enum ar_code code, const char *note,
+                       struct ar_event *ret)
 {
     struct ar_fault f = {.code = code, .blame = blame_of(code), .retry_after_ms = -1};
     f.message = ar_arena_copy(&c->arena, ar_str_of(note));
-    return fail_with(c, &f, ret);
+    return ar_call_fail(c, &f, ret);
 }
 
 static void fire(struct ar_timer *t)
@@ -73,8 +72,7 @@ static void fire(struct ar_timer *t)
     ar_wake(c->spec->waker);
 }
 
-/* 0: no deadline. */
-static void arm(struct http_call *c, int64_t in_ms)
+void ar_call_arm(struct http_call *c, int64_t in_ms)
 {
     c->is_late = false;
     ar_timer_set(c->spec->loop, &c->timer,
@@ -159,7 +157,7 @@ static void encode(struct http_call *c)
     };
     c->exchange_spec.headers = c->headers;
     c->exchange = ar_exchange_start(s->pool, &c->exchange_spec);
-    arm(c, s->upstream_stream ? s->first_byte_ms : s->total_ms);
+    ar_call_arm(c, s->upstream_stream ? s->first_byte_ms : s->total_ms);
 }
 
 static struct ar_call *start(struct ar_call_spec *spec)
@@ -178,14 +176,6 @@ static struct ar_call *start(struct ar_call_spec *spec)
     return &c->call;
 }
 
-static struct ar_read_how read_how(const struct http_call *c)
-{
-    return (struct ar_read_how){.target = &c->spec->target,
-                                .relay = c->spec->native,
-                                .swallow_usage = c->spec->swallow_usage,
-                                .content_max = c->spec->whole_max};
-}
-
 static bool is_json_type(struct ar_str type)
 {
     return type.n == 0 || ar_str_find_nocase(type, AR_LIT("json")) < type.n;
@@ -197,11 +187,11 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
     struct ar_err err = {0};
     switch (ar_exchange_head(c->exchange, &c->head, &err)) {
     case AR_PENDING:
-        return c->is_late &&
-               fail_code(c, AR_UPSTREAM_TIMEOUT, "the upstream did not answer in time", ret);
+        return c->is_late && ar_call_fail_code(c, AR_UPSTREAM_TIMEOUT,
+                                               "the upstream did not answer in time", ret);
     case AR_FAILED:
     case AR_ENDED:
-        return fail_code(c, err.code ? err.code : AR_UPSTREAM_ERROR, err.note, ret);
+        return ar_call_fail_code(c, err.code ? err.code : AR_UPSTREAM_ERROR, err.note, ret);
     case AR_READY:
         break;
     }
@@ -214,7 +204,7 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
         c->state = CALL_PASS;
         ar_timer_clear(c->spec->loop, &c->timer);
     } else if (sse) {
-        struct ar_read_how how = read_how(c);
+        struct ar_read_how how = ar_call_how(c);
         how.relay = how.relay && c->spec->client_stream;
         c->relays = how.relay;
         c->state = CALL_STREAM;
@@ -222,13 +212,13 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
         c->reader = c->spec->dialect->reader_new(&how, c->mem);
         c->undoer = how.relay ? NULL : ar_undoer_new(c->undo, c->stops, &c->arena);
     } else if (c->spec->upstream_stream && !is_json_type(c->head.content_type)) {
-        return fail_code(c, AR_UPSTREAM_ERROR,
-                         "the upstream answered a stream request with something that is no stream",
-                         ret);
+        return ar_call_fail_code(
+            c, AR_UPSTREAM_ERROR,
+            "the upstream answered a stream request with something that is no stream", ret);
     } else {
         c->state = CALL_WHOLE; /* who asked for a stream gets one */
         c->relays = c->spec->native && !(c->spec->op == AR_OP_GENERATE && c->spec->client_stream);
-        if (c->head.length > 0 && c->head.length <= HOLD_MAX) {
+        if (c->head.length > 0 && c->head.length <= CALL_HOLD_MAX) {
             (void)ar_buf_reserve(&c->whole, (size_t)c->head.length);
         }
     }
@@ -279,142 +269,7 @@ static bool take_error_body(struct http_call *c, struct ar_event *ret)
     if (f.retry_after_ms < 0) {
         f.retry_after_ms = c->head.retry_after_ms;
     }
-    return fail_with(c, &f, ret);
-}
-
-static void push(struct http_call *c, struct ar_event ev)
-{
-    AR_ASSERT(c->queued < CALL_QUEUE_MAX);
-    c->queue[c->queued++] = ev;
-}
-
-static const char NOT_AN_ANSWER[] = "the upstream's answer is no answer of its dialect";
-
-/* A complete whole answer to be translated: WHOLE, or unfolded for a client that streams. */
-static bool give_decoded(struct http_call *c, struct ar_event *ret)
-{
-    struct ar_fault f = {.code = AR_UPSTREAM_ERROR,
-                         .blame = AR_OF_PLACE,
-                         .retry_after_ms = -1,
-                         .message = ar_str_of(NOT_AN_ANSWER)};
-    struct ar_read_how how = read_how(c);
-    struct ar_str body = ar_buf_view(&c->whole);
-    if (c->spec->op == AR_OP_COUNT) {
-        int64_t tokens = c->spec->dialect->decode_count(body, &c->arena);
-        if (tokens < 0) {
-            return fail_with(c, &f, ret);
-        }
-        ar_usage_clear(&c->seen.usage);
-        c->seen.usage.in_total = tokens;
-        push(c, (struct ar_event){.kind = AR_EV_USAGE, .usage = &c->seen.usage});
-        push(c, (struct ar_event){.kind = AR_EV_END});
-        return false;
-    }
-    enum ar_code code = c->spec->dialect->decode_response(body, &how, &c->arena, &c->answer, &f);
-    code = code == AR_OK ? ar_undo_whole(c->undo, c->stops, c->answer, &c->arena) : code;
-    if (code != AR_OK) {
-        f.code = f.code ? f.code : code;
-        return fail_with(c, &f, ret);
-    }
-    if (c->spec->client_stream) {
-        ar_unfold_init(&c->unfold, c->answer, &c->arena);
-        c->state = CALL_UNFOLD;
-        return false;
-    }
-    push(c,
-         (struct ar_event){.kind = AR_EV_WHOLE, .answer = c->answer, .usage = &c->answer->usage});
-    push(c, (struct ar_event){.kind = AR_EV_END});
-    return false;
-}
-
-/* A complete native answer: the bytes, and what was observed in them. */
-static bool give_observed(struct http_call *c, struct ar_event *ret)
-{
-    struct ar_fault f = {.code = AR_UPSTREAM_ERROR,
-                         .blame = AR_OF_PLACE,
-                         .retry_after_ms = -1,
-                         .message = ar_str_of(NOT_AN_ANSWER)};
-    struct ar_str body = ar_buf_view(&c->whole);
-    ar_usage_clear(&c->seen.usage);
-    if (c->spec->op == AR_OP_COUNT) {
-        c->seen.usage.in_total = c->spec->dialect->decode_count(body, c->mem);
-    } else if (c->spec->op == AR_OP_GENERATE && !c->whole.overflowed) {
-        enum ar_code code = c->spec->dialect->observe(body, c->mem, &c->seen, &f);
-        if (code != AR_OK) { /* also of one that is half relayed: it must not end cleanly */
-            return fail_with(c, &f, ret);
-        }
-    }
-    if (c->given < body.n || body.n == 0) {
-        push(c, (struct ar_event){
-                    .kind = AR_EV_RAW,
-                    .raw = ar_str_n(body.p ? body.p + c->given : "", body.n - c->given)});
-    }
-    push(c, (struct ar_event){.kind = AR_EV_USAGE, .raw = AR_LIT(""), .usage = &c->seen.usage});
-    if (c->seen.has_stop) {
-        push(c, (struct ar_event){.kind = AR_EV_STOP,
-                                  .raw = AR_LIT(""),
-                                  .stop = &c->seen.stop,
-                                  .usage = &c->seen.usage});
-    }
-    push(c, (struct ar_event){.kind = AR_EV_END, .raw = AR_LIT("")});
-    return false;
-}
-
-/* What is kept and not yet relayed. */
-static bool give_kept(struct http_call *c, struct ar_event *ret)
-{
-    *ret = (struct ar_event){.kind = AR_EV_RAW,
-                             .raw = ar_str_n(c->whole.p + c->given, c->whole.n - c->given)};
-    c->given = c->whole.n;
-    return true;
-}
-
-/* A large native answer is relayed while it comes: beyond HOLD_MAX in pieces, beyond the buffer
- * unobserved. */
-static bool give_piece(struct http_call *c, struct ar_event *ret)
-{
-    return c->relays && c->whole.n - c->given >= HOLD_MAX && give_kept(c, ret);
-}
-
-static bool take_whole(struct http_call *c, struct ar_event *ret)
-{
-    struct ar_err err = {0};
-    struct ar_str piece;
-    if (c->eat > 0) {
-        ar_exchange_eat(c->exchange, c->eat);
-        c->eat = 0;
-    }
-    for (;;) {
-        switch (ar_exchange_peek(c->exchange, &piece, &err)) {
-        case AR_READY:
-            if (c->relays && (c->whole.overflowed || c->whole.n + piece.n > c->spec->whole_max)) {
-                c->whole.overflowed = true; /* too big to keep: straight through */
-                if (c->given < c->whole.n) {
-                    return give_kept(c, ret);
-                }
-                c->eat = piece.n;
-                *ret = (struct ar_event){.kind = AR_EV_RAW, .raw = piece};
-                return true;
-            }
-            ar_buf_str(&c->whole, piece);
-            ar_exchange_eat(c->exchange, piece.n);
-            if (ar_buf_finish(&c->whole) != AR_OK) {
-                return fail_code(c, AR_UPSTREAM_ERROR, "the upstream's answer is too large", ret);
-            }
-            if (give_piece(c, ret)) {
-                return true;
-            }
-            break;
-        case AR_PENDING:
-            return c->is_late && fail_code(c, AR_UPSTREAM_TIMEOUT,
-                                           "the upstream's answer did not end in time", ret);
-        case AR_FAILED:
-            return fail_code(c, err.code ? err.code : AR_UPSTREAM_TRUNCATED, err.note, ret);
-        case AR_ENDED:
-            c->state = CALL_QUEUE;
-            return c->relays ? give_observed(c, ret) : give_decoded(c, ret);
-        }
-    }
+    return ar_call_fail(c, &f, ret);
 }
 
 /* Any other endpoint: bytes as they come, never read. */
@@ -440,124 +295,7 @@ static bool take_pass(struct http_call *c, struct ar_event *ret)
     case AR_FAILED:
         break;
     }
-    return fail_code(c, err.code ? err.code : AR_UPSTREAM_TRUNCATED, err.note, ret);
-}
-
-/* The next event that the reader (and the filter behind it) has ready. */
-static bool read_event(struct http_call *c, struct ar_event *ret)
-{
-    for (;;) {
-        if (c->undoer && ar_undoer_next(c->undoer, ret)) {
-            return true;
-        }
-        struct ar_event ev;
-        if (!c->spec->dialect->read_next(c->reader, &ev)) {
-            return false;
-        }
-        if (!c->undoer) {
-            *ret = ev;
-            return true;
-        }
-        ar_undoer_put(c->undoer, &ev);
-    }
-}
-
-/* The body is over or cut: tells the reader, which answers END or ERROR. */
-static void end_stream(struct http_call *c, enum ar_eof eof)
-{
-    struct ar_frame frame;
-    if (eof == AR_EOF_CLEAN && ar_sse_rest(&c->sse, &frame) == AR_READY) {
-        c->spec->dialect->read_frame(c->reader, &frame);
-        c->rest_given = true;
-        return; /* drained first; asked again */
-    }
-    c->spec->dialect->read_eof(c->reader, eof);
-    c->eof = true;
-}
-
-/* Feeds the reader one frame, or its end. false: nothing came. */
-static bool feed(struct http_call *c)
-{
-    struct ar_err err = {0};
-    if (c->eof) {
-        return false;
-    }
-    for (;;) {
-        if (c->in.n == 0) {
-            if (c->eat > 0) {
-                ar_exchange_eat(c->exchange, c->eat);
-                c->eat = 0;
-            }
-            switch (ar_exchange_peek(c->exchange, &c->in, &err)) {
-            case AR_READY:
-                c->eat = c->in.n;
-                break;
-            case AR_PENDING:
-                if (c->spec->dialect->read_lingers(c->reader) && !c->lingers) {
-                    c->lingers = true;
-                    arm(c, LINGER_MS);
-                }
-                if (!c->is_late) {
-                    return false;
-                }
-                c->cut_code = c->lingers ? AR_OK : AR_UPSTREAM_TIMEOUT;
-                end_stream(c, c->lingers ? AR_EOF_ENOUGH : AR_EOF_CUT);
-                return true;
-            case AR_ENDED:
-                end_stream(c, c->rest_given ? AR_EOF_CUT : AR_EOF_CLEAN);
-                c->eof = c->eof || c->rest_given;
-                return true;
-            case AR_FAILED:
-                c->cut_code = err.code;
-                end_stream(c, AR_EOF_CUT);
-                return true;
-            }
-        }
-        struct ar_frame frame;
-        size_t used;
-        enum ar_poll p = ar_sse_next(&c->sse, c->in, &used, &frame);
-        c->in = ar_str_from(c->in, used);
-        if (p == AR_READY) {
-            c->spec->dialect->read_frame(c->reader, &frame);
-            return true;
-        }
-        if (p == AR_FAILED) {
-            c->cut_code = AR_UPSTREAM_ERROR;
-            end_stream(c, AR_EOF_CUT);
-            return true;
-        }
-    }
-}
-
-static bool take_stream(struct http_call *c, struct ar_event *ret)
-{
-    while (!read_event(c, ret)) {
-        if (!feed(c)) {
-            return false;
-        }
-    }
-    if (ret->kind != AR_EV_PING && !c->lingers) { /* pings are no sign of an answer */
-        if (c->spec->silence_ms > 0) {
-            arm(c, c->spec->silence_ms);
-        }
-    }
-    if (ret->kind == AR_EV_ERROR) {
-        struct ar_fault f = *ret->fault;
-        if (f.code == AR_UPSTREAM_TRUNCATED && c->cut_code == AR_UPSTREAM_TIMEOUT) {
-            f.code = AR_UPSTREAM_TIMEOUT;
-            f.message = AR_LIT("the upstream fell silent");
-        }
-        struct ar_str raw = ret->raw;
-        bool known = fail_with(c, &f, ret);
-        ret->raw = c->spec->secret.n > 0 && ar_str_has(raw, c->spec->secret)
-                       ? (struct ar_str){NULL, 0}
-                       : raw;
-        return known;
-    }
-    if (ret->kind == AR_EV_END) {
-        c->state = CALL_OVER;
-    }
-    return true;
+    return ar_call_fail_code(c, err.code ? err.code : AR_UPSTREAM_TRUNCATED, err.note, ret);
 }
 
 static void count(struct http_call *c, const struct ar_event *ev)
@@ -580,9 +318,9 @@ static bool step(struct http_call *c, struct ar_event *ret)
     case CALL_ERROR_BODY:
         return take_error_body(c, ret);
     case CALL_WHOLE:
-        return take_whole(c, ret);
+        return ar_call_take_whole(c, ret);
     case CALL_STREAM:
-        return take_stream(c, ret);
+        return ar_call_take_stream(c, ret);
     case CALL_PASS:
         return take_pass(c, ret);
     case CALL_UNFOLD:
@@ -605,7 +343,7 @@ static bool next(struct ar_call *call, struct ar_event *ret)
 {
     struct http_call *c = AR_HOLDER(call, struct http_call, call);
     if (c->early.code != AR_OK && c->state != CALL_OVER) {
-        return fail_with(c, &c->early, ret);
+        return ar_call_fail(c, &c->early, ret);
     }
     for (;;) {
         enum call_state before = c->state;

@@ -16,7 +16,7 @@ enum call_state {
     CALL_QUEUE,      /* the last events are queued */
     CALL_OVER        /* END or ERROR was given */
 };
-enum { CALL_OWN_HEADERS = 8, CALL_QUEUE_MAX = 4 };
+enum { CALL_OWN_HEADERS = 8, CALL_QUEUE_MAX = 4, CALL_HOLD_MAX = 1 << 20 };
 
 struct http_call {
     struct ar_call call;
@@ -53,5 +53,25 @@ struct http_call {
     /* From here on: written before it is read. */
     struct ar_str parts[2 * AR_EDITS_MAX + 1];
 };
+
+/* call.c. The one way to fail: a fault, with the secret masked, becomes the last event. true. */
+bool ar_call_fail(struct http_call *c, const struct ar_fault *fault, struct ar_event *ret);
+/* The same by its code; note: for the message, copied. */
+bool ar_call_fail_code(struct http_call *c, enum ar_code code, const char *note,
+                       struct ar_event *ret);
+/* Moves the deadline to so many milliseconds from now; 0: none. */
+void ar_call_arm(struct http_call *c, int64_t in_ms);
+static inline struct ar_read_how ar_call_how(const struct http_call *c)
+{
+    return (struct ar_read_how){.target = &c->spec->target,
+                                .relay = c->spec->native,
+                                .swallow_usage = c->spec->swallow_usage,
+                                .content_max = c->spec->whole_max};
+}
+
+/* call_whole.c, call_stream.c: one state of next() each. true: an event. false: nothing now, or the
+ * state has changed. */
+bool ar_call_take_whole(struct http_call *c, struct ar_event *ret);
+bool ar_call_take_stream(struct http_call *c, struct ar_event *ret);
 
 #endif
