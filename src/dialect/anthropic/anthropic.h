@@ -93,6 +93,9 @@ void ar_anthropic_put_sig(struct ar_jw *w, const struct ar_opaque *sig);
 /* One citation object as Anthropic knows it, or nothing (false): its own verbatim, url_citation
  * translated. */
 bool ar_anthropic_put_citation(struct ar_jw *w, struct ar_str raw);
+/* The member input of a call: the object, or the text of a free-form one. false: its arguments are
+ * no JSON. */
+bool ar_anthropic_put_input(struct ar_jw *w, const struct ar_block *b, struct ar_arena *a);
 /* Is thinking text to be withheld from this client? */
 bool ar_anthropic_is_withheld(const struct ar_request *r);
 

@@ -77,6 +77,46 @@ bool ar_anthropic_has_output(const struct ar_anthropic_enc *e, const struct ar_b
     }
 }
 
+static void open_block(struct ar_jw *w, const char *type)
+{
+    ar_jw_open(w, '{');
+    ar_jw_key(w, "type");
+    ar_jw_esc(w, ar_str_of(type));
+}
+
+static void close_block(struct ar_anthropic_enc *e, const struct ar_block *b)
+{
+    ar_anthropic_put_cache(e, b->cache_ttl);
+    ar_jw_close(&e->w, '}');
+}
+
+/* content: the blocks inside a block. */
+static void put_inner(struct ar_anthropic_enc *e, const struct ar_block *b)
+{
+    ar_jw_key(&e->w, "content");
+    ar_jw_open(&e->w, '[');
+    for (const struct ar_block *c = b->inner; c; c = c->next) {
+        if (ar_anthropic_has_output(e, c)) {
+            ar_anthropic_put_block(e, c);
+        }
+    }
+    ar_jw_close(&e->w, ']');
+}
+
+bool ar_anthropic_put_input(struct ar_jw *w, const struct ar_block *b, struct ar_arena *a)
+{
+    bool broken = false;
+    ar_jw_key(w, "input");
+    if (b->freeform) {
+        ar_jw_open(w, '{');
+        ar_jw_key_text(w, "input", b->text);
+        ar_jw_close(w, '}');
+    } else {
+        ar_jw_raw(w, ar_args_object(b->text, a, &broken));
+    }
+    return !broken;
+}
+
 /* --- media --- */
 
 static void refuse(struct ar_anthropic_enc *e, const char *field, const char *why)
@@ -156,8 +196,7 @@ static void put_image(struct ar_anthropic_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     const struct ar_media *m = b->media;
-    ar_jw_open(w, '{');
-    ar_jw_key_lit(w, "type", "image");
+    open_block(w, "image");
     if (m->from == AR_FROM_B64) {
         struct ar_str seen = sniff(m->data), mime = m->mime;
         mime = ar_str_is_nocase(mime, AR_LIT("image/jpg")) ? AR_LIT("image/jpeg") : mime;
@@ -170,8 +209,7 @@ static void put_image(struct ar_anthropic_enc *e, const struct ar_block *b)
     } else {
         put_reference(e, b, e->native ? "source.url" : "image_url");
     }
-    ar_anthropic_put_cache(e, b->cache_ttl);
-    ar_jw_close(w, '}');
+    close_block(e, b);
 }
 
 static bool is_text_like(struct ar_str mime)
@@ -212,14 +250,7 @@ static void put_source(struct ar_anthropic_enc *e, const struct ar_block *b)
         ar_jw_key(w, "source");
         ar_jw_open(w, '{');
         ar_jw_key_lit(w, "type", "content");
-        ar_jw_key(w, "content");
-        ar_jw_open(w, '[');
-        for (const struct ar_block *c = b->inner; c; c = c->next) {
-            if (ar_anthropic_has_output(e, c)) {
-                ar_anthropic_put_block(e, c);
-            }
-        }
-        ar_jw_close(w, ']');
+        put_inner(e, b);
         ar_jw_close(w, '}');
     } else if (m->from == AR_FROM_TEXT) {
         put_text_source(w, m->data);
@@ -239,8 +270,7 @@ static void put_document(struct ar_anthropic_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     const struct ar_media *m = b->media;
-    ar_jw_open(w, '{');
-    ar_jw_key_lit(w, "type", "document");
+    open_block(w, "document");
     put_source(e, b);
     if (m->title.n > 0) {
         ar_jw_key_esc(w, "title", m->title);
@@ -251,8 +281,7 @@ static void put_document(struct ar_anthropic_enc *e, const struct ar_block *b)
     if (m->citations) {
         ar_jw_key_raw(w, "citations", AR_LIT("{\"enabled\":true}"));
     }
-    ar_anthropic_put_cache(e, b->cache_ttl);
-    ar_jw_close(w, '}');
+    close_block(e, b);
 }
 
 /* --- the rest --- */
@@ -260,14 +289,12 @@ static void put_document(struct ar_anthropic_enc *e, const struct ar_block *b)
 static void put_text(struct ar_anthropic_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
-    ar_jw_open(w, '{');
-    ar_jw_key_lit(w, "type", "text");
+    open_block(w, "text");
     ar_jw_key_esc(w, "text", b->text);
     if (e->native && b->citations.p) {
         ar_jw_key_raw(w, "citations", b->citations);
     }
-    ar_anthropic_put_cache(e, b->cache_ttl);
-    ar_jw_close(w, '}');
+    close_block(e, b);
 }
 
 static void put_thinking(struct ar_anthropic_enc *e, const struct ar_block *b)
@@ -292,33 +319,21 @@ static void put_thinking(struct ar_anthropic_enc *e, const struct ar_block *b)
 static void put_call(struct ar_anthropic_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
-    bool broken = false;
-    ar_jw_open(w, '{');
-    ar_jw_key_lit(w, "type", "tool_use");
+    open_block(w, "tool_use");
     ar_jw_key_text(w, "id", ar_tool_id(b->id, e->a));
     ar_jw_key_text(w, "name", ar_anthropic_tool_name(e, b->name));
-    ar_jw_key(w, "input");
-    if (b->freeform) {
-        ar_jw_open(w, '{');
-        ar_jw_key_text(w, "input", b->text);
-        ar_jw_close(w, '}');
-    } else {
-        ar_jw_raw(w, ar_args_object(b->text, e->a, &broken));
-    }
-    if (broken) {
+    if (!ar_anthropic_put_input(w, b, e->a)) {
         ar_anthropic_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "arguments", "input",
                           "the arguments are not JSON");
     }
-    ar_anthropic_put_cache(e, b->cache_ttl);
-    ar_jw_close(w, '}');
+    close_block(e, b);
 }
 
 static void put_result(struct ar_anthropic_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     bool any = false;
-    ar_jw_open(w, '{');
-    ar_jw_key_lit(w, "type", "tool_result");
+    open_block(w, "tool_result");
     ar_jw_key_text(w, "tool_use_id", ar_tool_id(b->id, e->a));
     for (const struct ar_block *c = b->inner; c; c = c->next) {
         any = any || ar_anthropic_has_output(e, c);
@@ -326,20 +341,12 @@ static void put_result(struct ar_anthropic_enc *e, const struct ar_block *b)
     if (any && b->is_plain && b->inner->kind == AR_TEXT && !b->inner->next) {
         ar_jw_key_esc(w, "content", b->inner->text);
     } else if (any) {
-        ar_jw_key(w, "content");
-        ar_jw_open(w, '[');
-        for (const struct ar_block *c = b->inner; c; c = c->next) {
-            if (ar_anthropic_has_output(e, c)) {
-                ar_anthropic_put_block(e, c);
-            }
-        }
-        ar_jw_close(w, ']');
+        put_inner(e, b);
     }
     if (b->is_error) {
         ar_jw_key_bool(w, "is_error", true);
     }
-    ar_anthropic_put_cache(e, b->cache_ttl);
-    ar_jw_close(w, '}');
+    close_block(e, b);
 }
 
 static void put_compaction(struct ar_anthropic_enc *e, const struct ar_block *b)

@@ -217,7 +217,6 @@ struct answer {
 
 static void put_call(struct answer *s, const struct ar_block *b)
 {
-    bool broken = false;
     struct ar_jw *w = &s->w;
     bool thought = b->sig && b->sig->form == AR_THOUGHT_SIG;
     const struct ar_request *r = s->how->request;
@@ -238,17 +237,10 @@ static void put_call(struct answer *s, const struct ar_block *b)
     }
     s->calls++;
     ar_jw_key_text(w, "name", b->name);
-    ar_jw_key(w, "input");
-    if (b->freeform) {
-        ar_jw_open(w, '{');
-        ar_jw_key_text(w, "input", b->text);
-        ar_jw_close(w, '}');
-    } else {
-        ar_jw_raw(w, ar_args_object(b->text, s->a, &broken));
-    }
+    bool ok = ar_anthropic_put_input(w, b, s->a);
     ar_jw_key_raw(w, "caller", AR_LIT("{\"type\":\"direct\"}"));
     ar_jw_close(w, '}');
-    if (broken) {
+    if (!ok) {
         ar_note(s->l, AR_APPROXIMATED, "tool_use.input");
     }
 }

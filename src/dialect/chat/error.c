@@ -7,64 +7,65 @@
 
 enum { MESSAGE_MAX = 2048, BODY_MAX = 65536 };
 
-/* Rows without a code have null there. Codes that are absent show as a fault of the gateway. */
-static const struct shown {
-    enum ar_code code;
+/* The type goes by the status; for those that have no row the caller is at fault below 499. */
+static const struct {
     int status;
-    const char *type, *name;
-} SHOWN[] = {
-    {AR_INVALID_REQUEST, 400, "invalid_request_error", NULL},
-    {AR_ENDPOINT_NOT_SUPPORTED, 400, "invalid_request_error", "endpoint_not_supported"},
-    {AR_LOSSY, 400, "invalid_request_error", "unsupported_parameter"},
-    {AR_CONTEXT_LENGTH, 400, "invalid_request_error", "context_length_exceeded"},
-    {AR_CONTENT_POLICY, 400, "invalid_request_error", "content_policy_violation"},
-    {AR_THREAD_UNSUPPORTED, 400, "invalid_request_error", "unsupported_parameter"},
-    {AR_UPSTREAM_REFUSED, 400, "invalid_request_error", NULL},
-    {AR_KEY_MISSING, 401, "invalid_request_error", "invalid_api_key"},
-    {AR_KEY_INVALID, 401, "invalid_request_error", "invalid_api_key"},
-    {AR_KEY_DISABLED, 401, "invalid_request_error", "invalid_api_key"},
-    {AR_KEY_EXPIRED, 401, "invalid_request_error", "invalid_api_key"},
-    {AR_QUOTA_EXHAUSTED, 402, "insufficient_quota", "insufficient_quota"},
-    {AR_CREDITS_EXHAUSTED, 402, "insufficient_quota", "insufficient_quota"},
-    {AR_IP_DENIED, 403, "permission_error", NULL},
-    {AR_MODEL_NOT_ALLOWED, 403, "permission_error", NULL},
-    {AR_SCOPE_MISSING, 403, "permission_error", NULL},
-    {AR_ORIGIN_DENIED, 403, "permission_error", NULL},
-    {AR_MODEL_NOT_FOUND, 404, "invalid_request_error", "model_not_found"},
-    {AR_ENDPOINT_NOT_FOUND, 404, "invalid_request_error", NULL},
-    {AR_METHOD_NOT_ALLOWED, 405, "invalid_request_error", "method_not_supported"},
-    {AR_REQUEST_TIMEOUT, 408, "invalid_request_error", "request_timeout"},
-    {AR_CONFLICT, 409, "conflict_error", NULL},
-    {AR_TOO_LARGE, 413, "invalid_request_error", "request_too_large"},
-    {AR_UPGRADE_REQUIRED, 426, "invalid_request_error", NULL},
-    {AR_RATE_LIMITED, 429, "rate_limit_error", "rate_limit_exceeded"},
-    {AR_TOO_MANY_CONCURRENT, 429, "rate_limit_error", "rate_limit_exceeded"},
-    {AR_UPSTREAM_RATE_LIMITED, 429, "rate_limit_error", "rate_limit_exceeded"},
-    {AR_HEADERS_TOO_LARGE, 431, "invalid_request_error", "request_too_large"},
-    {AR_CLIENT_CLOSED, 499, "server_error", NULL},
-    {AR_INTERNAL, 500, "server_error", NULL},
-    {AR_UPSTREAM_ERROR, 502, "server_error", "upstream_error"},
-    {AR_UPSTREAM_CONNECT, 502, "server_error", "upstream_error"},
-    {AR_UPSTREAM_DNS, 502, "server_error", "upstream_error"},
-    {AR_UPSTREAM_TLS, 502, "server_error", "upstream_error"},
-    {AR_UPSTREAM_TRUNCATED, 502, "server_error", "upstream_error"},
-    {AR_UPSTREAM_CREDENTIALS, 502, "server_error", "upstream_error"},
-    {AR_NO_UPSTREAM, 503, "service_unavailable_error", "server_is_overloaded"},
-    {AR_UPSTREAM_OVERLOADED, 503, "service_unavailable_error", "server_is_overloaded"},
-    {AR_UPSTREAM_TIMEOUT, 504, "server_error", "timeout"},
+    const char *type;
+} TYPES[] = {
+    {402, "insufficient_quota"}, {403, "permission_error"},          {409, "conflict_error"},
+    {429, "rate_limit_error"},   {503, "service_unavailable_error"},
 };
+
+/* The member code; null for those without a row. */
+static const char *const NAMES[AR_CODE_COUNT] = {
+    [AR_ENDPOINT_NOT_SUPPORTED] = "endpoint_not_supported",
+    [AR_LOSSY] = "unsupported_parameter",
+    [AR_CONTEXT_LENGTH] = "context_length_exceeded",
+    [AR_CONTENT_POLICY] = "content_policy_violation",
+    [AR_THREAD_UNSUPPORTED] = "unsupported_parameter",
+    [AR_KEY_MISSING] = "invalid_api_key",
+    [AR_KEY_INVALID] = "invalid_api_key",
+    [AR_KEY_DISABLED] = "invalid_api_key",
+    [AR_KEY_EXPIRED] = "invalid_api_key",
+    [AR_QUOTA_EXHAUSTED] = "insufficient_quota",
+    [AR_CREDITS_EXHAUSTED] = "insufficient_quota",
+    [AR_MODEL_NOT_FOUND] = "model_not_found",
+    [AR_METHOD_NOT_ALLOWED] = "method_not_supported",
+    [AR_REQUEST_TIMEOUT] = "request_timeout",
+    [AR_TOO_LARGE] = "request_too_large",
+    [AR_HEADERS_TOO_LARGE] = "request_too_large",
+    [AR_RATE_LIMITED] = "rate_limit_exceeded",
+    [AR_TOO_MANY_CONCURRENT] = "rate_limit_exceeded",
+    [AR_UPSTREAM_RATE_LIMITED] = "rate_limit_exceeded",
+    [AR_UPSTREAM_ERROR] = "upstream_error",
+    [AR_UPSTREAM_CONNECT] = "upstream_error",
+    [AR_UPSTREAM_DNS] = "upstream_error",
+    [AR_UPSTREAM_TLS] = "upstream_error",
+    [AR_UPSTREAM_TRUNCATED] = "upstream_error",
+    [AR_UPSTREAM_CREDENTIALS] = "upstream_error",
+    [AR_NO_UPSTREAM] = "server_is_overloaded",
+    [AR_UPSTREAM_OVERLOADED] = "server_is_overloaded",
+    [AR_UPSTREAM_TIMEOUT] = "timeout",
+};
+
+static struct ar_str type_of(int status)
+{
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
+        if (TYPES[i].status == status) {
+            return ar_str_of(TYPES[i].type);
+        }
+    }
+    return status < 499 ? AR_LIT("invalid_request_error") : AR_LIT("server_error");
+}
 
 int ar_chat_encode_error(const struct ar_fault *f, struct ar_str request_id, struct ar_buf *out)
 {
     (void)request_id; /* it is in a header of every answer */
-    struct shown row = {AR_INTERNAL, 500, "server_error", NULL};
-    for (size_t i = 0; i < sizeof SHOWN / sizeof *SHOWN; i++) {
-        row = SHOWN[i].code == f->code ? SHOWN[i] : row;
-    }
-    struct ar_str type = ar_str_of(row.type), name = ar_str_of(row.name);
+    int status = ar_code_status(f->code == AR_OK ? AR_INTERNAL : f->code);
+    struct ar_str type = type_of(status), name = ar_str_of(NAMES[f->code]);
     if (f->code == AR_UPSTREAM_REFUSED || (f->code == AR_INVALID_REQUEST && f->upstream_status)) {
-        row.status =
-            f->upstream_status >= 400 && f->upstream_status < 500 ? f->upstream_status : row.status;
+        status =
+            f->upstream_status >= 400 && f->upstream_status < 500 ? f->upstream_status : status;
         type = f->vendor_type.n ? f->vendor_type : type;
         name = f->vendor_code;
     }
@@ -80,11 +81,10 @@ int ar_chat_encode_error(const struct ar_fault *f, struct ar_str request_id, str
     name.n ? ar_jw_text(&w, name) : ar_jw_null(&w);
     ar_jw_close(&w, '}');
     ar_jw_close(&w, '}');
-    return row.status;
+    return status;
 }
 
-/* --- from an upstream
- * --------------------------------------------------------------------------------------- */
+/* --- from an upstream --- */
 
 static bool is_key_char(char c)
 {

@@ -14,11 +14,13 @@ struct reader {
 
 /* Where a plain field goes: offset in ar_request, read by kind. */
 typedef enum ar_code read_fn(struct reader *x, struct ar_jval v, size_t at);
+/* A field that a file of its own reads. */
+typedef enum ar_code part_fn(struct ar_chat_in *in, struct ar_jval v, struct ar_request *r);
 struct field {
     struct ar_str name;
-    read_fn *read; /* NULL: an extension */
+    read_fn *read;
     size_t at;
-    enum ar_fate fate;
+    part_fn *part; /* instead of read */
 };
 #define SET(member) offsetof(struct ar_request, set.member)
 
@@ -271,26 +273,6 @@ static enum ar_code read_messages(struct reader *x, struct ar_jval v, size_t at)
     x->messages = v;
     return AR_OK;
 }
-static enum ar_code read_tools(struct reader *x, struct ar_jval v, size_t at)
-{
-    (void)at;
-    return ar_chat_read_tools(&x->in, v, x->r);
-}
-static enum ar_code read_functions(struct reader *x, struct ar_jval v, size_t at)
-{
-    (void)at;
-    return ar_chat_read_functions(&x->in, v, x->r);
-}
-static enum ar_code read_choice(struct reader *x, struct ar_jval v, size_t at)
-{
-    (void)at;
-    return ar_chat_read_choice(&x->in, v, x->r);
-}
-static enum ar_code read_search(struct reader *x, struct ar_jval v, size_t at)
-{
-    (void)at;
-    return ar_chat_read_search(&x->in, v, x->r);
-}
 static enum ar_code skip(struct reader *x, struct ar_jval v, size_t at)
 {
     (void)x, (void)v, (void)at;
@@ -299,7 +281,11 @@ static enum ar_code skip(struct reader *x, struct ar_jval v, size_t at)
 
 #define F(name, read, at)                                                                          \
     {                                                                                              \
-        AR_LIT_INIT(name), read, at, AR_FATE_SILENT                                                \
+        AR_LIT_INIT(name), read, at, NULL                                                          \
+    }
+#define PART(name, part)                                                                           \
+    {                                                                                              \
+        AR_LIT_INIT(name), NULL, 0, part                                                           \
     }
 static const struct field FIELDS[] = {
     F("model", read_str, offsetof(struct ar_request, model)),
@@ -319,16 +305,16 @@ static const struct field FIELDS[] = {
     F("stop", read_stop, SET(stop)),
     F("stream", read_flag, offsetof(struct ar_request, stream)),
     F("stream_options", read_stream_options, 0),
-    F("tools", read_tools, 0),
-    F("tool_choice", read_choice, 0),
+    PART("tools", ar_chat_read_tools),
+    PART("tool_choice", ar_chat_read_choice),
     F("parallel_tool_calls", read_parallel, 0),
-    F("functions", read_functions, 0),
-    F("function_call", read_choice, 0),
+    PART("functions", ar_chat_read_functions),
+    PART("function_call", ar_chat_read_choice),
     F("response_format", read_format, 0),
     F("reasoning_effort", read_effort, 0),
     F("reasoning", read_reasoning, 0),
     F("verbosity", read_str, SET(verbosity)),
-    F("web_search_options", read_search, 0),
+    PART("web_search_options", ar_chat_read_search),
     F("service_tier", read_str, SET(service_tier)),
     F("user", read_user, SET(user_id)),
     F("safety_identifier", read_safety, SET(user_id)),
@@ -339,13 +325,15 @@ static const struct field FIELDS[] = {
     F("models", skip, 0),
 };
 #undef F
+#undef PART
 
 static enum ar_code read_field(struct reader *x, struct ar_str key, struct ar_jval v)
 {
     struct ar_str name = ar_chat_key(key, x->in.a);
     for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
         if (ar_str_is(name, FIELDS[i].name)) {
-            return FIELDS[i].read(x, v, FIELDS[i].at);
+            return FIELDS[i].part ? FIELDS[i].part(&x->in, v, x->r)
+                                  : FIELDS[i].read(x, v, FIELDS[i].at);
         }
     }
     add_ext(x, name, v, AR_FATE_SILENT);

@@ -45,51 +45,54 @@ static bool is_sent(struct ar_chat_out *o, const struct ar_tool *t)
     return !is_placeholder(o, t);
 }
 
-static void write_function(struct ar_chat_out *o, const struct ar_tool *t)
+static void write_parameters(struct ar_chat_out *o, const struct ar_tool *t)
 {
     struct ar_jw *w = &o->w;
-    ar_jw_open(w, '{');
-    ar_jw_key_lit(w, "type", "function");
-    ar_jw_key(w, "function");
-    ar_jw_open(w, '{');
-    ar_jw_key_text(w, "name", send_name(o, t->name));
-    if (t->description.p) {
-        ar_jw_key_esc(w, "description", t->description);
-    }
     ar_jw_key(w, "parameters");
     ar_jw_raw(w, t->schema.p ? t->schema : AR_LIT("{\"type\":\"object\",\"properties\":{}}"));
     if (t->strict == AR_SET) {
         ar_jw_key_bool(w, "strict", t->strict_on);
     }
-    ar_jw_close(w, '}');
-    ar_jw_close(w, '}');
     if (t->defer) {
         ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "tools",
                      "the upstream cannot load tools later: all are sent");
     }
 }
 
-static void write_custom(struct ar_chat_out *o, const struct ar_tool *t)
+static void write_grammar(struct ar_jw *w, const struct ar_tool *t)
+{
+    if (!t->grammar.p) {
+        return;
+    }
+    ar_jw_key(w, "format");
+    ar_jw_open(w, '{');
+    ar_jw_key_lit(w, "type", "grammar");
+    ar_jw_key(w, "grammar");
+    ar_jw_open(w, '{');
+    ar_jw_key_text(w, "syntax", t->syntax.n ? t->syntax : AR_LIT("lark"));
+    ar_jw_key_esc(w, "definition", t->grammar);
+    ar_jw_close(w, '}');
+    ar_jw_close(w, '}');
+}
+
+/* A function, or a custom tool. */
+static void write_tool(struct ar_chat_out *o, const struct ar_tool *t)
 {
     struct ar_jw *w = &o->w;
+    const char *type = t->kind == AR_TOOL_CUSTOM ? "custom" : "function";
     ar_jw_open(w, '{');
-    ar_jw_key_lit(w, "type", "custom");
-    ar_jw_key(w, "custom");
+    ar_jw_key(w, "type");
+    ar_jw_esc(w, ar_str_of(type));
+    ar_jw_key_n(w, type, strlen(type));
     ar_jw_open(w, '{');
     ar_jw_key_text(w, "name", send_name(o, t->name));
     if (t->description.p) {
         ar_jw_key_esc(w, "description", t->description);
     }
-    if (t->grammar.p) {
-        ar_jw_key(w, "format");
-        ar_jw_open(w, '{');
-        ar_jw_key_lit(w, "type", "grammar");
-        ar_jw_key(w, "grammar");
-        ar_jw_open(w, '{');
-        ar_jw_key_text(w, "syntax", t->syntax.n ? t->syntax : AR_LIT("lark"));
-        ar_jw_key_esc(w, "definition", t->grammar);
-        ar_jw_close(w, '}');
-        ar_jw_close(w, '}');
+    if (t->kind == AR_TOOL_CUSTOM) {
+        write_grammar(w, t);
+    } else {
+        write_parameters(o, t);
     }
     ar_jw_close(w, '}');
     ar_jw_close(w, '}');
@@ -136,12 +139,10 @@ static unsigned write_list(struct ar_chat_out *o)
             ar_jw_key(&o->w, "tools");
             ar_jw_open(&o->w, '[');
         }
-        if (t->kind == AR_TOOL_CUSTOM) {
-            write_custom(o, t);
-        } else if (t->kind == AR_TOOL_FUNCTION) {
-            write_function(o, t);
-        } else {
+        if (t->kind == AR_TOOL_SERVER) {
             ar_jw_raw(&o->w, t->raw);
+        } else {
+            write_tool(o, t);
         }
     }
     if (n) {
