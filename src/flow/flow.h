@@ -138,10 +138,14 @@ static inline enum ar_next ar_flow_wait(struct ar_flow *f, unsigned waits, int64
 }
 
 /* headers.c */
+enum { AR_ANSWER_HEADERS = 48 };
 /* Client headers that may travel to an upstream; native: all but the closed list, else none. */
 void ar_flow_travel(struct ar_flow *f, bool native);
-/* Headers of our answer into v (room for 32). Returns how many. */
+/* Headers of our answer into v (room for AR_ANSWER_HEADERS; some is left). Returns how many. */
 unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct ar_header *v);
+/* Of an upstream's error answer: what travels to the client, and type and length. Copies; at the
+ * seat that got it. */
+void ar_flow_keep_headers(struct ar_flow *f, struct ar_fault *fault);
 struct ar_str ar_flow_secret(const struct ar_request_head *h, struct ar_arena *a);
 /* Open gateways: origin and host rules (INTERFACE 2.6). AR_OK or AR_ORIGIN_DENIED. */
 enum ar_code ar_flow_guard(struct ar_flow *f, struct ar_err *err) AR_MUST;

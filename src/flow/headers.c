@@ -41,9 +41,14 @@ static const struct ar_str KEPT_PREFIXES[] = {AR_LIT_INIT("x-anyrouter-"), AR_LI
 static const struct ar_str RELAYED[] = {
     AR_LIT_INIT("request-id"),     AR_LIT_INIT("x-request-id"), AR_LIT_INIT("openai-processing-ms"),
     AR_LIT_INIT("openai-version"), AR_LIT_INIT("openai-model"), AR_LIT_INIT("content-disposition"),
-    AR_LIT_INIT("x-should-retry"), AR_LIT_INIT("location"),
+    AR_LIT_INIT("x-should-retry"), AR_LIT_INIT("location"),     AR_LIT_INIT("retry-after-ms"),
 };
+/* The same, where the key is the caller's own: else they are nobody's business but the operator's.
+ */
+static const struct ar_str RELAYED_LIMITS[] = {AR_LIT_INIT("x-ratelimit-"),
+                                               AR_LIT_INIT("anthropic-ratelimit-")};
 #define COUNT(a) (sizeof(a) / sizeof *(a))
+enum { RELAYED_UNTIL = AR_ANSWER_HEADERS - 8, FAULT_HEADERS = 24 };
 
 static bool is_listed(struct ar_str name, const struct ar_str *list, size_t n)
 {
@@ -138,15 +143,54 @@ static struct ar_str printable(struct ar_str s, size_t max)
     return ar_str_head(s, max);
 }
 
+static bool is_relayed(const struct ar_flow *f, struct ar_str name)
+{
+    bool ok = is_listed(name, RELAYED, COUNT(RELAYED));
+    for (size_t i = 0; f->seat.cand->callers_secret && !ok && i < COUNT(RELAYED_LIMITS); i++) {
+        ok = ar_str_has_prefix_nocase(name, RELAYED_LIMITS[i]);
+    }
+    return ok;
+}
+
+static bool is_type_or_length(struct ar_str name)
+{
+    return ar_str_is_nocase(name, AR_LIT("content-type")) ||
+           ar_str_is_nocase(name, AR_LIT("content-length"));
+}
+
+void ar_flow_keep_headers(struct ar_flow *f, struct ar_fault *fault)
+{
+    struct ar_str secret = f->seat.spec.secret;
+    struct ar_header *kept = ar_arena_alloc(&f->arena, FAULT_HEADERS * sizeof *kept);
+    unsigned n = 0;
+    for (unsigned i = 0; kept && i < fault->raw_header_count && n < FAULT_HEADERS; i++) {
+        const struct ar_header *h = &fault->raw_headers[i];
+        if ((is_relayed(f, h->name) || is_type_or_length(h->name)) &&
+            (secret.n < 4 || !ar_str_has(h->value, secret))) {
+            kept[n++] = (struct ar_header){ar_arena_copy(&f->arena, h->name),
+                                           ar_arena_copy(&f->arena, h->value)};
+        }
+    }
+    fault->raw_headers = kept;
+    fault->raw_header_count = n;
+}
+
+/* Of the answer that is relayed, or of the error that is told as it came. */
 static void put_relayed(struct ar_flow *f, struct ar_header *v, unsigned *n)
 {
-    struct ar_call_facts facts;
-    f->seat.call->ops->facts(f->seat.call, &facts);
-    bool has_id = false;
-    for (unsigned i = 0; i < facts.header_count && *n < 28; i++) {
-        if (is_listed(facts.headers[i].name, RELAYED, COUNT(RELAYED))) {
-            has_id |= ar_str_is_nocase(facts.headers[i].name, AR_LIT("request-id"));
-            put(v, n, facts.headers[i].name, facts.headers[i].value);
+    const struct ar_header *h = f->fault.raw_headers;
+    unsigned count = f->fault.raw_header_count;
+    bool has_id = false, is_error = !f->seat.call;
+    if (!is_error) {
+        struct ar_call_facts facts;
+        f->seat.call->ops->facts(f->seat.call, &facts);
+        h = facts.headers;
+        count = facts.header_count;
+    }
+    for (unsigned i = 0; i < count && *n < RELAYED_UNTIL; i++) {
+        if (is_error ? !is_type_or_length(h[i].name) : is_relayed(f, h[i].name)) {
+            has_id |= ar_str_is_nocase(h[i].name, AR_LIT("request-id"));
+            put(v, n, h[i].name, h[i].value);
         }
     }
     if (!has_id && f->dialect == &ar_dialect_anthropic) {
@@ -191,7 +235,7 @@ unsigned ar_flow_headers(struct ar_flow *f, struct ar_str content_type, struct a
         put(v, &n, AR_LIT("cache-control"), AR_LIT("no-cache"));
         put(v, &n, AR_LIT("x-accel-buffering"), AR_LIT("no"));
     }
-    if (f->seat.call && f->seat.native) {
+    if (f->seat.call ? f->seat.native : f->as_is && f->fault.raw_headers) {
         put_relayed(f, v, &n);
     } else if (f->dialect == &ar_dialect_anthropic) {
         put(v, &n, AR_LIT("request-id"), ar_str_of(f->record.request_id));

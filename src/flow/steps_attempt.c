@@ -238,14 +238,30 @@ static bool is_signature(const struct ar_flow *f)
             ar_str_has(said, AR_LIT("invalid_encrypted_content")));
 }
 
+/* The upstream's own words for a client of its dialect: only what is an error of it; bytes that are
+ * passed through are whatever they are. */
+static bool may_relay(const struct ar_flow *f, struct ar_str body)
+{
+    const struct ar_candidate *c = f->seat.cand;
+    bool same =
+        c->dialect == f->dialect && (f->dialect != &ar_dialect_anthropic ||
+                                     !(c->upstream->provider->quirks & AR_QUIRK(OPENAI_ERRORS)));
+    return f->op == AR_OP_PASS || (same && ar_str_has_prefix(ar_str_trim(body), AR_LIT("{")));
+}
+
 /* The seat failed before the commit: its bytes were never seen. */
 static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
 {
     struct ar_call_facts facts = {.status = 0};
     f->left = *fault; /* copied: the call's memory goes */
     f->left.message = ar_arena_copy(&f->arena, fault->message);
-    f->left.raw_body =
-        fault->raw_body.p ? ar_arena_copy(&f->arena, fault->raw_body) : fault->raw_body;
+    if (fault->raw_headers && may_relay(f, fault->raw_body)) {
+        f->left.raw_body = ar_arena_copy(&f->arena, fault->raw_body);
+        ar_flow_keep_headers(f, &f->left);
+    } else {
+        f->left.raw_body = (struct ar_str){NULL, 0};
+        f->left.raw_headers = NULL;
+    }
     f->left.param = fault->param.p ? ar_arena_copy(&f->arena, fault->param) : fault->param;
     f->left.vendor_type =
         fault->vendor_type.p ? ar_arena_copy(&f->arena, fault->vendor_type) : fault->vendor_type;
@@ -277,7 +293,7 @@ void ar_flow_ping(struct ar_flow *f)
 {
     struct ar_sink *s = &f->seat.sink;
     if (f->commit == AR_HELD) {
-        struct ar_header v[32];
+        struct ar_header v[AR_ANSWER_HEADERS];
         unsigned n = ar_flow_headers(
             f, s->framer.how->content_type ? ar_str_of(s->framer.how->content_type) : AR_LIT(""),
             v);

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { RELAY_TURNS = 256, HEADERS_MAX = 40 };
+enum { RELAY_TURNS = 256 };
 
 /* Hands what the sink holds to the connection. false: it is full. */
 static bool pour(struct ar_flow *f)
@@ -46,14 +46,30 @@ static struct ar_str answer_type(struct ar_flow *f, int *ret_status)
                            : AR_LIT("application/json");
 }
 
+/* What a body would have, had it been asked for (RFC 9110 9.3.2); -1: not said, or of a coding that
+ * we would undo. */
+static int64_t head_length(const struct ar_header *h, unsigned n)
+{
+    int64_t length;
+    struct ar_str said = ar_header_lit(h, n, "content-length"),
+                  coding = ar_header_lit(h, n, "content-encoding");
+    bool plain = coding.n == 0 || ar_str_is_nocase(coding, AR_LIT("identity"));
+    return plain && ar_str_to_i64(said, 0, INT64_MAX, &length) == AR_OK ? length : -1;
+}
+
 /* Status and headers of an answer; length known when it is complete. */
 static void open_answer(struct ar_flow *f)
 {
-    struct ar_header v[HEADERS_MAX];
+    struct ar_header v[AR_ANSWER_HEADERS];
     int status;
     struct ar_str type = answer_type(f, &status);
     unsigned n = ar_flow_headers(f, type, v);
     int64_t length = f->seat.saw_end && !f->wants_stream ? (int64_t)f->seat.sink.out.n : -1;
+    if (f->op == AR_OP_PASS && ar_str_is_lit(f->head->method, "HEAD")) {
+        struct ar_call_facts facts;
+        f->seat.call->ops->facts(f->seat.call, &facts);
+        length = head_length(facts.headers, facts.header_count);
+    }
     ar_conn_open(f->conn, status, v, n, length);
     f->record.status_sent = status;
     f->record.opened_us = f->now_us;
@@ -205,24 +221,27 @@ enum ar_next ar_run_finish(struct ar_flow *f)
 /* An error in the client's dialect: envelope, status, headers. */
 static void open_error(struct ar_flow *f)
 {
-    struct ar_header v[HEADERS_MAX];
+    struct ar_header v[AR_ANSWER_HEADERS];
     struct ar_buf *out = &f->seat.sink.out;
     struct ar_fault *fault = &f->fault;
     int status;
     ar_sink_close(f);
     ar_sink_open(f);
-    bool same = f->seat.cand && f->seat.cand->dialect == f->dialect && fault->raw_body.n > 0;
-    if (same && f->dialect == &ar_dialect_anthropic) {
-        same = !(f->seat.cand->upstream->provider->quirks & AR_QUIRK(OPENAI_ERRORS));
-    }
-    if (f->as_is && same) {
+    bool is_head = f->op == AR_OP_PASS && ar_str_is_lit(f->head->method, "HEAD");
+    struct ar_str type = AR_LIT("application/json");
+    int64_t length = -1;
+    if (f->as_is && fault->raw_headers && (fault->raw_body.n > 0 || is_head)) {
         ar_buf_str(out, fault->raw_body);
         status = fault->upstream_status;
+        type = ar_header_lit(fault->raw_headers, fault->raw_header_count, "content-type");
+        length =
+            is_head ? head_length(fault->raw_headers, fault->raw_header_count) : (int64_t)out->n;
     } else {
         status = f->dialect->encode_error(fault, ar_str_of(f->record.request_id), out);
         status = f->as_is ? fault->upstream_status : status;
+        length = (int64_t)out->n;
     }
-    unsigned n = ar_flow_headers(f, AR_LIT("application/json"), v);
+    unsigned n = ar_flow_headers(f, type, v);
     if (!f->as_is) {
         v[n++] =
             (struct ar_header){AR_LIT("x-anyrouter-error"), ar_str_of(ar_code_public(fault->code))};
@@ -238,7 +257,7 @@ static void open_error(struct ar_flow *f)
     if (f->left_warnings.n > 0) {
         v[n++] = (struct ar_header){AR_LIT("x-anyrouter-warnings"), f->left_warnings};
     }
-    ar_conn_open(f->conn, status, v, n, (int64_t)out->n);
+    ar_conn_open(f->conn, status, v, n, length);
     f->record.status_sent = status;
     f->record.opened_us = f->now_us;
 }
@@ -304,7 +323,7 @@ static void answer_options(struct ar_flow *f, struct ar_header *v, unsigned *n)
 
 enum ar_next ar_run_local(struct ar_flow *f)
 {
-    struct ar_header v[HEADERS_MAX];
+    struct ar_header v[AR_ANSWER_HEADERS];
     struct ar_local_answer answer = {.status = 204};
     unsigned n = 0;
     ar_sink_open(f);

@@ -7,6 +7,8 @@
 #include "ir/request.h"
 #include "ir/usage.h"
 
+struct ar_header; /* http/header.h; only handed on */
+
 /* Whose fault it is: decides where to go next (ARCHITECTURE 2). CALLER and US never move on. */
 enum ar_blame { AR_OF_CALLER, AR_OF_KEY, AR_OF_PLACE, AR_OF_MODEL, AR_OF_UPSTREAM, AR_OF_US };
 
@@ -22,6 +24,8 @@ struct ar_fault {
     struct ar_str vendor_type, vendor_code; /* dec; as the upstream's envelope had them */
     struct ar_str details;                  /* raw JSON of Anthropic's error.details, to pass on */
     struct ar_str raw_body; /* the upstream's error body, for clients of the same dialect */
+    const struct ar_header *raw_headers; /* that came with it; NULL: none */
+    unsigned raw_header_count;
 };
 
 enum ar_stop_reason {

@@ -262,6 +262,8 @@ static bool take_error_body(struct http_call *c, struct ar_event *ret)
     if (c->head.status >= 400) {
         c->spec->dialect->decode_error(c->head.status, ar_buf_view(&c->whole), &c->arena, &f);
         f.raw_body = ar_arena_copy(&c->arena, ar_buf_view(&c->whole));
+        f.raw_headers = c->head.headers;
+        f.raw_header_count = c->head.header_count;
     } else {
         f.message = ar_arena_fmt(&c->arena, "the upstream redirected (status %d)", c->head.status);
     }

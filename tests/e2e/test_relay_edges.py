@@ -1,0 +1,115 @@
+"""What travels with an answer that is not the usual one: errors, HEAD, slow readers, cut streams."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from harness import key, wire
+from harness.gateway import SLOW
+from harness.http import encode
+from harness.stand import place
+
+CHAT, CLAUDE = "openai-compatible", "anthropic-compatible"
+HINTS = {"anthropic": {"request-id": "req_up", "x-should-retry": "false", "anthropic-ratelimit-requests-remaining": "7",
+                       "anthropic-ratelimit-tokens-reset": "2026-01-01T00:00:00Z"},
+         "chat": {"x-request-id": "req_up", "x-should-retry": "false", "x-ratelimit-remaining-requests": "7",
+                  "openai-processing-ms": "12", "retry-after-ms": "1500"}}
+
+
+# ---------------------------------------------------------------- an upstream's own error
+
+
+@pytest.mark.parametrize("dialect,provider", [("anthropic", CLAUDE), ("chat", CHAT)])
+@pytest.mark.parametrize("status", [400, 429])
+def test_an_upstreams_error_keeps_its_headers(gateway, upstream, dialect, provider, status):
+    """To the caller's own key, as the body does: retry hints, ids, his own limits, the type; nothing of the link."""
+    said = wire.error(dialect, status, "no")
+    upstream.handler = lambda q, r: r.body(said, status, "application/json; charset=utf-8", {
+        **HINTS[dialect], "retry-after": "12", "x-internal": "secret", "set-cookie": "a=b", "server": "up"})
+    gate = gateway({"upstreams": [place(provider, upstream, keys=0)]})
+    got = gate.post(dialect, wire.ask(dialect), {"x-api-key": key("mine")})
+    assert got.status == status and got.json == said, got
+    for name, value in HINTS[dialect].items():
+        assert got.header(name) == value, (name, got.headers)
+    assert got.header("content-type") == "application/json; charset=utf-8"
+    assert got.header("retry-after") == ("2" if dialect == "chat" else "12")
+    assert not got.header("x-internal") and not got.header("set-cookie") and not got.header("server")
+    assert not got.error, "it is not the gateway's own"
+
+
+@pytest.mark.parametrize("dialect,provider", [("anthropic", CLAUDE), ("chat", CHAT)])
+@pytest.mark.parametrize("status", [200, 400])
+def test_the_operators_limits_stay_here(gateway, upstream, dialect, provider, status):
+    """x-ratelimit headers are about the caller's limits: those of the operator's key are not his business."""
+    body = wire.answer(dialect) if status == 200 else wire.error(dialect, status, "no")
+    upstream.handler = lambda q, r: r.body(body, status, headers=HINTS[dialect])
+    gate = gateway({"upstreams": [place(provider, upstream)]})
+    got = gate.post(dialect, wire.ask(dialect))
+    assert got.status == status and got.json == body, got
+    assert got.header("x-should-retry") == "false"
+    assert got.header("request-id" if dialect == "anthropic" else "x-request-id") == "req_up"
+    assert not [name for name, _ in got.headers if "ratelimit" in name]
+
+
+@pytest.mark.parametrize("dialect,provider", [("anthropic", CLAUDE), ("chat", CHAT)])
+def test_a_callers_own_limits_travel(gateway, upstream, dialect, provider):
+    upstream.handler = lambda q, r: r.body(wire.answer(dialect), headers=HINTS[dialect])
+    gate = gateway({"upstreams": [place(provider, upstream, keys=0)]})
+    got = gate.post(dialect, wire.ask(dialect), {"x-api-key": key("mine")})
+    assert got.status == 200
+    assert {v for k, v in got.headers if "ratelimit" in k} == {v for k, v in HINTS[dialect].items() if "ratelimit" in k}
+
+
+@pytest.mark.parametrize("dialect,provider", [("anthropic", CLAUDE), ("chat", CHAT)])
+def test_a_page_is_no_error_of_the_dialect(gateway, upstream, dialect, provider):
+    """A proxy's HTML with a status of the caller's fault: the dialect's envelope, the upstream's status."""
+    upstream.handler = lambda q, r: r.body(b"<html>nginx says no</html>", 400, "text/html")
+    gate = gateway({"upstreams": [place(provider, upstream)]})
+    got = gate.post(dialect, wire.ask(dialect))
+    assert got.status == 400 and got.header("content-type") == "application/json", got
+    assert got.json["error"]["message"]
+
+
+def test_the_error_of_one_dialect_never_goes_out_under_another(gateway, upstreams):
+    """The most useful fault is the first one's, the last that was asked speaks the caller's dialect."""
+    one, two = upstreams(2)
+    one.handler = lambda q, r: r.body(wire.error("anthropic", 404, "no such model here"), 404)
+    two.handler = lambda q, r: r.body(wire.error("chat", 401, "bad key"), 401)
+    gate = gateway({"upstreams": [place(CLAUDE, one, name="one", priority=1), place(CHAT, two, name="two", priority=2)]})
+    got = gate.chat(wire.ask("chat"))
+    assert len(one.requests) == 1 and len(two.requests) == 1
+    assert got.status == 404 and "type" not in got.json and "no such model here" in got.json["error"]["message"], got
+
+
+@pytest.mark.parametrize("type", ["text/plain", "application/xml"])
+def test_a_passed_through_error_keeps_type_and_bytes(gateway, upstream, type):
+    upstream.handler = lambda q, r: r.body(b"<no/>", 404, type)
+    gate = gateway({"upstreams": [place(CHAT, upstream, keys=0)]})
+    got = gate.get("/v1/files/f1", {"x-api-key": key("mine")})
+    assert got.status == 404 and got.header("content-type") == type and got.body == b"<no/>", got
+
+
+# ---------------------------------------------------------------- HEAD
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_head_says_how_long_the_body_would_be(gateway, upstream, status):
+    upstream.handler = lambda q, r: r.head(status, {"content-length": "12345", "content-type": "audio/mpeg"})
+    gate = gateway({"upstreams": [place(CHAT, upstream)]})
+    with gate.client() as client:
+        for _ in range(2):
+            got = client.ask("HEAD", "/v1/audio/a1")
+            assert got.status == status and got.header("content-type") == "audio/mpeg", got
+            assert got.header("content-length") == "12345", got.headers
+    assert upstream.connections == 1
+
+
+def test_head_of_unknown_length_says_none(gateway, upstream):
+    upstream.handler = lambda q, r: r.head(200, {"transfer-encoding": "chunked", "content-type": "audio/mpeg"})
+    gate = gateway({"upstreams": [place(CHAT, upstream)]})
+    with gate.client() as client:
+        for _ in range(2):
+            got = client.ask("HEAD", "/v1/audio/a1")
+            assert got.status == 200 and got.header("content-length") is None, got.headers
