@@ -59,8 +59,9 @@ size_t ar_conn_write(struct ar_conn *c,
 void ar_conn_flush(struct ar_conn *c);
 bool ar_conn_is_gone(struct ar_conn *c); /* closed, reset, or not taking bytes for send_ms; wakes
                                             when it becomes so */
-/* Takes c. Clean: last chunk, keep-alive, the next pipelined head. Not clean: the connection is
- * reset without the closing chunk, so no client can take the answer for complete. Unread body:
+/* Takes c. Clean: last chunk, keep-alive, the next pipelined head. Not clean: what was
+ * written is delivered, then the connection ends without the closing chunk or bytes of its length,
+ * else with a reset, so no client can take the answer for complete. Unread body:
  * drained or closed. */
 void ar_conn_end(struct ar_conn *c, bool clean);
 

@@ -200,6 +200,13 @@ static int64_t send_deadline(const struct ar_conn *c)
     return from + c->server->limits.send_ms;
 }
 
+/* Its framing says by itself that the answer is not all: no reset is needed, and none may overtake
+ * the error event that a slow reader has not seen yet. */
+static bool shows_cut(const struct ar_conn *c)
+{
+    return c->opened && !c->no_body && !c->gone && (c->chunked || c->out_left > 0);
+}
+
 static int64_t busy_deadline(const struct ar_conn *c)
 {
     int64_t at = AR_NEVER;
@@ -229,7 +236,9 @@ static int64_t deadline(const struct ar_conn *c)
     case AR_CONN_DRAIN:
         return c->since_ms + DROP_MS;
     case AR_CONN_ABORT:
-        return c->since_ms + (ar_stream_is_flushed(c->stream) ? ABORT_GRACE_MS : ABORT_WAIT_MS);
+        return shows_cut(c) ? send_deadline(c)
+                            : c->since_ms + (ar_stream_is_flushed(c->stream) ? ABORT_GRACE_MS
+                                                                             : ABORT_WAIT_MS);
     }
     return AR_NEVER;
 }
@@ -328,9 +337,15 @@ static void finish(struct ar_conn *c)
 
 static void abort_conn(struct ar_conn *c)
 {
+    bool pushed = ar_conn_push(c);
     ar_stream_flush(c->stream);
     if (ar_stream_is_dead(c->stream)) {
         reset_conn(c);
+    } else if (!pushed || !ar_stream_is_flushed(c->stream)) {
+        c->send_since_ms = ar_loop_now_ms(c->server->loop);
+        enter(c, AR_CONN_ABORT);
+    } else if (shows_cut(c)) {
+        shut_conn(c);
     } else {
         enter(c, AR_CONN_ABORT);
     }
@@ -497,8 +512,8 @@ static void drive(struct ar_conn *c)
     case AR_CONN_ABORT:
         if (ar_stream_is_dead(c->stream)) {
             reset_conn(c);
-        } else if (ar_stream_is_flushed(c->stream)) {
-            enter(c, AR_CONN_ABORT);
+        } else if (ar_conn_push(c) && ar_stream_is_flushed(c->stream)) {
+            abort_conn(c);
         }
         break;
     }

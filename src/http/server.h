@@ -17,7 +17,8 @@ enum ar_conn_state {
     AR_CONN_BUSY,   /* a request is its owner's */
     AR_CONN_FINISH, /* ended by its owner; framing bytes wait for room */
     AR_CONN_DRAIN,  /* drops the rest of a request's body, then goes on */
-    AR_CONN_ABORT,  /* what was written gets a moment to leave, then a reset */
+    AR_CONN_ABORT,  /* cut: what was written leaves, then an end that its framing shows to be early,
+                       or a reset */
 };
 
 struct ar_conn {

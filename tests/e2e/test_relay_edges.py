@@ -113,3 +113,42 @@ def test_head_of_unknown_length_says_none(gateway, upstream):
         for _ in range(2):
             got = client.ask("HEAD", "/v1/audio/a1")
             assert got.status == 200 and got.header("content-length") is None, got.headers
+
+
+# ---------------------------------------------------------------- slow readers
+
+
+def sip(client, pause, piece=4096):
+    """Reads a whole answer slowly, in small pieces."""
+    fill = client.sock.recv
+
+    def slow():
+        time.sleep(pause)
+        got = fill(piece)
+        client.buf += got
+        return bool(got)
+
+    client.fill = slow
+    return client.answer()
+
+
+@pytest.mark.parametrize("client", ["chat", "anthropic"])
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+def test_a_slow_reader_gets_the_error_event(gateway, upstream, client, framing):
+    """A stream that breaks: what was written arrives, the error too, and it never ends cleanly."""
+    many = [wire.chunk({"content": "x" * 2000}) for _ in range(200)]
+
+    def run(request, reply):
+        reply.sse([wire.ROLE, *many], finish=False)
+        reply.close()
+
+    upstream.handler = run
+    gate = gateway({"upstreams": [place(CHAT, upstream)]})
+    with gate.client(rcvbuf=4096) as slow:
+        asked = encode("POST", wire.PATHS[client], wire.ask(client, stream=True), {"anthropic-version": "2023-06-01"})
+        slow.send(asked if framing == "chunked" else asked.replace(b"HTTP/1.1\r\n", b"HTTP/1.0\r\n"))
+        time.sleep(0.7)
+        got = sip(slow, 0.001)
+    if framing == "chunked":
+        assert got.body.count(b"x" * 2000) == 200 and b'"error"' in got.body[-1000:], got.body[-300:]
+    assert not got.complete, "only its framing can say that it is cut"
