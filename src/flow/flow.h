@@ -99,8 +99,9 @@ struct ar_flow {
     struct ar_outline outlined;
     struct ar_request *request;    /* NULL until decoded */
     struct ar_losses *seal_losses; /* of pairing calls with results; NULL: not decoded */
-    struct ar_str left_warnings;   /* of the attempt that was left last */
-    struct ar_fetch *fetch;        /* what was fetched, and what is; NULL: nothing yet */
+    struct ar_str ping_rest; /* of a keep-alive that found too little room; first to go; arena */
+    struct ar_str left_warnings; /* of the attempt that was left last */
+    struct ar_fetch *fetch;      /* what was fetched, and what is; NULL: nothing yet */
     struct ar_plan *plan;
     struct ar_header
         *travel; /* the client's headers that may go to the upstream of the attempt; arena */
@@ -161,6 +162,8 @@ enum ar_next ar_flow_fail_picked(struct ar_flow *f, enum ar_code code, const str
 bool ar_flow_counts_here(const struct ar_flow *f, const struct ar_candidate *c);
 /* Keep-alive of ours: opens the status, never the content. After ar_sink_open. */
 void ar_flow_ping(struct ar_flow *f);
+/* Writes what is left of the last keep-alive: before anything else. false: still no room. */
+bool ar_flow_end_ping(struct ar_flow *f);
 
 /* steps_fetch.c */
 /* Drops a fetch under way and gives its candidate back. */

@@ -143,7 +143,7 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
         s->auth_header = bearer ? AR_LIT("authorization") : ar_str_of(ar_auth_header(p->auth));
         const char *prefix = bearer ? "Bearer " : ar_auth_prefix(p->auth);
         s->auth_value =
-            prefix[0] ? ar_arena_fmt(&f->arena, "%s%.*s", prefix, AR_FMT(c->secret)) : c->secret;
+            prefix[0] ? ar_arena_join(&f->arena, ar_str_of(prefix), c->secret) : c->secret;
     }
     s->op = f->op;
     s->native = f->seat.native;
@@ -289,6 +289,27 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     return ar_flow_to(f, &ar_step_pick);
 }
 
+bool ar_flow_end_ping(struct ar_flow *f)
+{
+    f->ping_rest = ar_str_from(f->ping_rest, ar_conn_write(f->conn, f->ping_rest));
+    return f->ping_rest.n == 0;
+}
+
+/* A frame that is half out is ended before the next begins, even if an attempt's bytes are next. */
+static void put_ping(struct ar_flow *f)
+{
+    struct ar_buf b;
+    struct ar_framer framer = {.how = f->seat.sink.framer.how, .out = &b};
+    ar_buf_init(&b, 256);
+    framer.how->comment(&framer, AR_LIT(""));
+    struct ar_str rest = ar_buf_view(&b);
+    size_t took = ar_conn_write(f->conn, rest);
+    if (took > 0 && took < rest.n) {
+        f->ping_rest = ar_arena_copy(&f->arena, ar_str_from(rest, took));
+    }
+    ar_buf_done(&b);
+}
+
 void ar_flow_ping(struct ar_flow *f)
 {
     struct ar_sink *s = &f->seat.sink;
@@ -302,13 +323,10 @@ void ar_flow_ping(struct ar_flow *f)
         f->record.status_sent = 200;
         f->record.opened_us = f->now_us;
     }
-    struct ar_buf b;
-    struct ar_framer framer = {.how = s->framer.how, .out = &b};
-    ar_buf_init(&b, 256);
-    framer.how->comment(&framer, AR_LIT(""));
-    (void)ar_conn_write(f->conn, ar_buf_view(&b));
+    if (ar_flow_end_ping(f)) {
+        put_ping(f);
+    }
     ar_conn_flush(f->conn);
-    ar_buf_done(&b);
     f->ping_at_ms = ar_loop_now_ms(f->worker->loop) + f->snapshot->config->ping_interval;
 }
 

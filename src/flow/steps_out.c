@@ -17,6 +17,9 @@ static bool pour(struct ar_flow *f)
 {
     struct ar_sink *s = &f->seat.sink;
     struct ar_str rest = ar_str_from(ar_buf_view(&s->out), s->given);
+    if (f->ping_rest.n > 0 && !ar_flow_end_ping(f)) {
+        return false;
+    }
     if (rest.n > 0) {
         size_t took = ar_conn_write(f->conn, rest);
         s->given += took;

@@ -508,7 +508,7 @@ static void test_waiting_clients_get_keep_alives(void **state)
         struct world v;
         struct kit_peer p;
         world_init(&v, "ping_interval: 20ms\nupstreams: [{provider: echo}]\n");
-        ask(&v, &p, k ? MESSAGES : CHAT, "", ASK("echo/slow-60", "\"stream\":true,"));
+        ask(&v, &p, k ? MESSAGES : CHAT, "", ASK("echo/slow-20", "\"stream\":true,"));
         check_has(&p, k ? "event: message_stop" : "data: [DONE]");
         struct ar_str in = ar_buf_view(&p.in);
         size_t comment = ar_str_find(in, AR_LIT("\n:")),
@@ -623,6 +623,72 @@ static void test_web_pages_do_not_spend_the_operators_keys(void **state)
     world_done(&v);
 }
 
+/* Body of a chunked answer: the chunks joined. */
+static void join_chunks(struct ar_str in, struct ar_buf *ret)
+{
+    while (in.n > 0) {
+        size_t line = ar_str_find(in, AR_LIT("\r\n"));
+        unsigned long n = strtoul(in.p, NULL, 16);
+        if (n == 0 || line + 2 + n > in.n) {
+            return;
+        }
+        ar_buf_put(ret, in.p + line + 2, n);
+        in = ar_str_from(in, line + 2 + n + 2);
+    }
+}
+
+/* Keep-alives to a client that does not read: when room runs out in the middle of one, what comes
+ * after it is still a frame of its own. Answers before it, of every length, put the end of the room
+ * everywhere. */
+static void test_a_keep_alive_is_never_half(void **state)
+{
+    (void)state;
+    enum { ROOM = 2 * AR_STREAM_BUF };
+    static char text[3 * ROOM];
+    memset(text, 'a', sizeof text);
+    struct world v;
+    struct ar_arena a;
+    unsigned met = 0;
+    world_init(&v, "ping_interval: 1ms\nupstreams: [{provider: echo}]\n");
+    ar_arena_init(&a, 16 << 20);
+    for (int less = 1160; less < 1300; less += 7) {
+        struct kit_peer p;
+        dial_in(&v, &p);
+        p.paused = true;
+        kit_peer_send(
+            &p,
+            post(&a, CHAT, "",
+                 ar_arena_fmt(&a,
+                              "{\"model\":\"echo/"
+                              "text\",\"messages\":[{\"role\":\"user\",\"content\":\"%.*s\"}]}%c",
+                              ROOM - less, text, 0)
+                     .p));
+        kit_peer_send(&p, post(&a, MESSAGES, "X-AnyRouter-Trace-Id: second\r\n",
+                               ASK("echo/slow-20", "\"stream\":true,")));
+        kit_run(&v.kit, 80);
+        kit_peer_resume(&p);
+        assert_true(kit_peer_want_text(&p, "event: message_stop"));
+        struct ar_str in = ar_buf_view(&p.in);
+        in = ar_str_from(in, ar_str_find(in, AR_LIT("second")));
+        in = ar_str_from(in, ar_str_find(in, AR_LIT("\r\n\r\n")) + 4);
+        struct ar_buf body;
+        ar_buf_init(&body, 1 << 20);
+        join_chunks(in, &body);
+        struct ar_str rest = ar_buf_view(&body);
+        unsigned pings = 0;
+        for (; ar_str_has_prefix(rest, AR_LIT(":\n\n")); pings++) {
+            rest = ar_str_from(rest, 3);
+        }
+        assert_true(ar_str_has_prefix(rest, AR_LIT("event: message_start\n")));
+        met += pings > 0 && pings < 20;
+        ar_buf_done(&body);
+        kit_peer_close(&p);
+    }
+    assert_true(met > 8);
+    ar_arena_done(&a);
+    world_done(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -639,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_waiting_clients_get_keep_alives),
         cmocka_unit_test(test_snapshots_live_until_their_last_flow),
         cmocka_unit_test(test_a_worker_can_stop_in_the_middle),
+        cmocka_unit_test(test_a_keep_alive_is_never_half),
         cmocka_unit_test(test_web_pages_do_not_spend_the_operators_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
