@@ -137,9 +137,11 @@ static void eat_raw(struct ar_body *b, struct ar_stream *s, size_t n)
 /* Fills out by decoding; out is empty. */
 static enum ar_poll peek_coded(struct ar_body *b, struct ar_stream *s, struct ar_str *ret)
 {
-    for (;;) {
+    /* First what the decoder still holds, output or a fault: how the stream went on since does not
+     * matter to it. */
+    for (bool fresh = false;; fresh = true) {
         struct ar_str raw = {NULL, 0};
-        enum ar_poll poll = peek_raw(b, s, &raw);
+        enum ar_poll poll = fresh ? peek_raw(b, s, &raw) : AR_READY;
         if (poll == AR_FAILED) {
             return AR_FAILED;
         }
@@ -182,10 +184,13 @@ enum ar_poll ar_body_peek(struct ar_body *b, struct ar_stream *s, struct ar_str 
     } else {
         poll = peek_coded(b, s, ret);
     }
-    if (poll == AR_READY && b->out_bytes + (int64_t)ret->n > b->out_max) {
+    int64_t room = b->out_max - b->out_bytes;
+    if (poll == AR_READY && room <= 0) {
         poll = fail(b, AR_TOO_LARGE,
                     b->request ? "the request's body is over the limit"
                                : "the answer's body is over the limit");
+    } else if (poll == AR_READY && (int64_t)ret->n > room) {
+        *ret = ar_str_head(*ret, (size_t)room); /* up to the limit, however the bytes came */
     }
     if (poll == AR_FAILED) {
         ar_fail(err, b->code, "%s", b->note);

@@ -41,8 +41,8 @@ enum ar_poll ar_conn_peek(struct ar_conn *c, struct ar_str *ret, struct ar_err *
     } else if (poll == AR_FAILED) {
         c->keep = false;
         c->gone |= c->body.gone;
-    } else if (poll == AR_READY) {
-        c->continue_due = false;
+    } else {
+        c->continue_due = false; /* the body came without being asked for, an empty one too */
     }
     return poll;
 }

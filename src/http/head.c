@@ -35,7 +35,7 @@ struct ar_head_reader {
     size_t bytes_max;
     unsigned header_count, header_max;
     struct span method, target, version;
-    struct span names[HEADERS_MAX], values[HEADERS_MAX];
+    struct span names[HEADERS_MAX + 1], values[HEADERS_MAX + 1]; /* one over the limit */
     bool in_name, too_many, complete;
 };
 
@@ -130,10 +130,6 @@ static int on_name(llhttp_t *p, const char *at, size_t n)
 {
     struct ar_head_reader *r = of(p);
     if (!r->in_name) {
-        if (r->header_count >= r->header_max) {
-            r->too_many = true;
-            return -1;
-        }
         r->names[r->header_count] = (struct span){0};
         r->values[r->header_count] = (struct span){0};
         r->header_count++;
@@ -143,10 +139,13 @@ static int on_name(llhttp_t *p, const char *at, size_t n)
     return 0;
 }
 
+/* The limit is looked at here: whether a name is begun before its fault depends on the split. */
 static int on_name_complete(llhttp_t *p)
 {
-    of(p)->in_name = false;
-    return 0;
+    struct ar_head_reader *r = of(p);
+    r->in_name = false;
+    r->too_many = r->header_count > r->header_max;
+    return r->too_many ? -1 : 0;
 }
 
 static int on_value(llhttp_t *p, const char *at, size_t n)

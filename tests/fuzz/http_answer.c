@@ -1,7 +1,8 @@
-/* An upstream's bytes: head, framing, content coding. Property: what is read does not depend on the
- * split (before a fault a decoder may have given more or less of the same bytes), decoded bytes are
- * bounded by what is asked for, nothing beyond the answer is eaten. First byte: size of the pieces;
- * the rest: the answer, then the connection ends. */
+/* An upstream's bytes: head, framing, content coding. Property: what is read and how it ends do not
+ * depend on the split, decoded bytes are bounded by what is asked for, nothing beyond the answer is
+ * eaten. One thing may differ: libzstd decodes a frame that it has whole in one pass and then gives
+ * none of it when the frame is corrupt, so of a zstd body that fails only the common part is
+ * compared. First byte: size of the pieces; the rest: the answer, then the connection ends. */
 #include "http/body.h"
 #include "http/head.h"
 #include "io/loop.h"
@@ -25,7 +26,7 @@ struct run {
     bool failed;
     struct ar_str rest;
     size_t step;
-    bool has_head, over;
+    bool has_head, zstd, over;
 };
 
 static void say_fault(struct run *r, const struct ar_err *err)
@@ -54,6 +55,7 @@ static void read_head(struct run *r)
             say_fault(r, &err);
         } else if (poll == AR_READY) {
             r->has_head = true;
+            r->zstd = r->head.encoding == AR_ENC_ZSTD;
             ar_buf_i64(&r->log, r->head.status);
             ar_buf_i64(&r->log, r->head.length);
             for (unsigned i = 0; i < r->head.header_count; i++) {
@@ -116,7 +118,7 @@ static void tick(struct ar_job *j)
 struct outcome {
     struct ar_buf log;
     const char *verdict;
-    bool failed;
+    bool lax; /* a zstd body failed */
 };
 
 static void run(struct ar_str in, size_t step, struct outcome *ret)
@@ -140,7 +142,8 @@ static void run(struct ar_str in, size_t step, struct outcome *ret)
     ar_head_cache_done(&r.heads);
     ar_body_done(&r.body);
     ar_loop_free(r.loop);
-    *ret = (struct outcome){r.log, r.verdict ? r.verdict : "", r.failed};
+    bool lax = r.failed && r.zstd;
+    *ret = (struct outcome){r.log, r.verdict ? r.verdict : "", lax};
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -152,14 +155,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct outcome whole, split;
     run(in, 16384, &whole);
     run(in, 1 + data[0] % 64 * 7, &split);
-    AR_ASSERT(whole.failed == split.failed);
+    AR_ASSERT(strcmp(whole.verdict, split.verdict) == 0);
     struct ar_str a = ar_buf_view(&whole.log), b = ar_buf_view(&split.log);
-    if (whole.failed) { /* which of two faults is met first may depend on the split */
+    if (whole.lax) {
         size_t n = a.n < b.n ? a.n : b.n;
         a = ar_str_head(a, n);
         b = ar_str_head(b, n);
-    } else {
-        AR_ASSERT(strcmp(whole.verdict, split.verdict) == 0);
     }
     AR_ASSERT(ar_str_is(a, b));
     ar_buf_done(&whole.log);

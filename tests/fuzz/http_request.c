@@ -1,7 +1,10 @@
 /* A client's bytes against the server side, over a pair in memory. Property: the same requests,
- * bodies and answers come of the same bytes whole and in pieces, nothing that follows a fault is
- * taken for a request, and the connection ends. First byte: the size of the pieces. */
+ * bodies, faults and answers come of the same bytes whole and in pieces, nothing that follows a
+ * fault is taken for a request, and the connection ends. One thing may differ: libzstd decodes a
+ * frame that it has whole in one pass and then gives none of it when the frame is corrupt, so of a
+ * zstd body that fails only the common part is compared. First byte: the size of the pieces. */
 #include "http/conn.h"
+#include "http/encoding.h"
 #include "io/loop.h"
 #include "io/stream.h"
 
@@ -21,7 +24,7 @@ struct run {
     struct ar_str rest;
     size_t step;
     unsigned live;
-    bool faulty, over;
+    bool faulty, zstd, over;
 };
 
 struct owner {
@@ -86,6 +89,8 @@ static void on_request(void *user, struct ar_conn *c, const struct ar_request_he
         ar_buf_str(&r->log, h->headers[i].name);
         ar_buf_char(&r->log, ':');
         ar_buf_str(&r->log, h->headers[i].value);
+        r->zstd |= ar_str_is_nocase(h->headers[i].name, AR_LIT("content-encoding")) &&
+                   ar_encoding_of(h->headers[i].value) == AR_ENC_ZSTD;
     }
     *o = (struct owner){r, c, {wake}};
     r->live++;
@@ -99,8 +104,8 @@ static int on_bad(void *user, enum ar_code code, const char *note, struct ar_str
     struct run *r = user;
     (void)path;
     r->faulty = true;
-    AR_ASSERT(note[0] != 0); /* which of two faults is named may depend on the split */
     ar_buf_lit(&r->log, "\n<bad>");
+    ar_buf_str(&r->log, ar_str_of(note));
     ar_buf_lit(ret_body, "{}");
     return ar_code_status(code);
 }
@@ -135,7 +140,7 @@ static void tick(struct ar_job *j)
     }
 }
 
-/* Returns whether a fault was met. */
+/* Returns whether a fault was met where a zstd body was read. */
 static bool run(struct ar_str in, size_t step, struct ar_buf *ret_log)
 {
     static const struct ar_conn_limits limits = {.head_bytes = 2048,
@@ -169,7 +174,7 @@ static bool run(struct ar_str in, size_t step, struct ar_buf *ret_log)
     ar_server_free(server);
     ar_loop_free(r.loop);
     *ret_log = r.log;
-    return r.faulty;
+    return r.faulty && r.zstd;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -179,12 +184,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct ar_str in = ar_str_n((const char *)data + 1, size - 1);
     struct ar_buf whole, split;
-    bool faulty = run(in, 16384, &whole);
-    faulty |= run(in, 1 + data[0] % 64 * 7, &split);
-    if (faulty) { /* what is known of a broken connection may depend on the split: the common part
-                   */
-        size_t n = whole.n < split.n ? whole.n : split.n;
-        whole.n = split.n = n;
+    bool lax = run(in, 16384, &whole);
+    if (run(in, 1 + data[0] % 64 * 7, &split) && lax) {
+        whole.n = split.n = whole.n < split.n ? whole.n : split.n;
     }
     AR_ASSERT(ar_str_is(ar_buf_view(&whole), ar_buf_view(&split)));
     ar_buf_done(&whole);

@@ -237,6 +237,14 @@ static void test_continue(void **state)
     assert_true(kit_peer_has(&w.client, "\r\n\r\nearly"));
     assert_false(kit_peer_has(&w.client, "100 Continue"));
     stop(&w);
+    /* A body that is there with the head, an empty one too, was not waited for. */
+    start(&w);
+    ask(&w, "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n0\r\n\r\n");
+    assert_true(kit_peer_want_text(&w.client, "\r\n\r\n"));
+    assert_false(kit_peer_has(&w.client, "100 Continue"));
+    assert_false(kit_peer_has(&w.client, "connection: close"));
+    stop(&w);
     /* HTTP/1.0 knows no expectations. */
     start(&w);
     ask(&w, "POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");

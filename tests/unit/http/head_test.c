@@ -158,6 +158,9 @@ static const struct {
     {"\x16\x03\x01\x02\x00\x01", "", AR_INVALID_REQUEST}, /* TLS on a plain port */
     {R "1: 1\r\n2: 2\r\n3: 3\r\n4: 4\r\n5: 5\r\n6: 6\r\n7: 7\r\n8: 8\r\n9: 9\r\n10: 1\r\n\r\n",
      "more than 10 headers", AR_HEADERS_TOO_LARGE},
+    {R
+     "1: 1\r\n2: 2\r\n3: 3\r\n4: 4\r\n5: 5\r\n6: 6\r\n7: 7\r\n8: 8\r\n9: 9\r\nno token: 1\r\n\r\n",
+     "malformed request head", AR_INVALID_REQUEST},
 };
 
 static void test_refused(void **state)
