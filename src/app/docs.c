@@ -4,38 +4,61 @@
  */
 #include "app/app.h"
 
+#include "conf/range.h"
 #include "provider/upstream.h"
 
 #include <stdio.h>
 
+/* A type of options.def, for people. */
+static const char *type_name(const char *type)
+{
+    static const char *const NAMES[][2] = {{"STR", "text"},   {"BOOL", "true or false"},
+                                           {"INT", "number"}, {"MS", "time"},
+                                           {"BYTES", "size"}, {"LIST", "list"}};
+    for (unsigned i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        if (strcmp(NAMES[i][0], type) == 0) {
+            return NAMES[i][1];
+        }
+    }
+    return type;
+}
+
 static void put_options(void)
 {
     const struct ar_option_row *row;
-    (void)printf(
-        "# Options\n\nDefaults as a user would write them. *restart*: read at start only.\n");
+    struct ar_arena scratch;
+    ar_arena_init(&scratch, 1U << 20);
+    (void)printf("# Options\n\nDefaults as a user would write them. *restart*: read at start only. "
+                 "Times are written `500ms 10s 2m 1h 7d`, a bare number is seconds; sizes `64KiB "
+                 "10MB`, a bare number is bytes. A value outside its range is an error that names "
+                 "option, value and range.\n");
     for (int scope = 0; scope < 2; scope++) {
         const char *name = scope == 0 ? "ROOT" : "UPSTREAM";
-        (void)printf("\n## %s\n\n| option | type | default | | meaning |\n|---|---|---|---|---|\n",
+        (void)printf("\n## %s\n\n| option | type | default | range | | meaning "
+                     "|\n|---|---|---|---|---|---|\n",
                      scope == 0 ? "Top level" : "Entries of `upstreams`");
         for (unsigned i = 0; (row = ar_option_row(i)) != NULL; i++) {
             if (strcmp(row->scope, name) == 0) {
-                (void)printf("| `%s` | %s | %s%s%s | %s | %s |\n", row->path, row->type,
-                             row->def[0] ? "`" : "", row->def, row->def[0] ? "`" : "",
-                             row->restart ? "restart" : "", row->doc);
+                struct ar_str range = ar_range_text(ar_str_of(row->range), &scratch);
+                (void)printf("| `%s` | %s | %s%s%s | %.*s | %s | %s |\n", row->path,
+                             type_name(row->type), row->def[0] ? "`" : "", row->def,
+                             row->def[0] ? "`" : "", AR_FMT(range), row->restart ? "restart" : "",
+                             row->doc);
             }
         }
     }
     (void)printf(
-        "| `keys` | list | | secret | Secrets, or `{secret, weight, daily_requests, rpm, tpm, "
+        "| `keys` | list | | | secret | Secrets, or `{secret, weight, daily_requests, rpm, tpm, "
         "concurrency}`; one string may hold several with "
-        "commas. |\n| `models` | list | the provider's | | Globs served, or `{from, to}` to "
-        "rename. |\n| `headers` | map | | secret | Sent with "
+        "commas. |\n| `models` | list | the provider's | | | Globs served, or `{from, to}` to "
+        "rename. |\n| `headers` | map | | | secret | Sent with "
         "every request. |\n\n## `aliases`\n\nA map of names to models, applied once and by whole "
         "name: `aliases: {sonnet: claude-sonnet-4-5}`.\n\n## Names of older set-ups\n\n| variable "
         "| meaning |\n|---|---|\n");
 #define X(name, kind, target, doc) (void)printf("| `%s` | %s |\n", name, doc);
 #include "conf/env.def"
 #undef X
+    ar_arena_done(&scratch);
 }
 
 static void put_errors(void)

@@ -6,6 +6,7 @@
 #include "conf/config.h"
 
 #include "conf/loader.h"
+#include "conf/range.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +26,8 @@ enum { FLAG_NONE = 0, FLAG_R = 1, FLAG_S = 2 };
 #define IS_ROOT_ROOT     true
 #define IS_ROOT_UPSTREAM false
 static const struct row ROWS[] = {
-#define X(scope, path, field, type, def, flags, doc)                                               \
-    {{#scope, path, #type, def, doc, ((flags)&FLAG_R) != 0, ((flags)&FLAG_S) != 0},                \
+#define X(scope, path, field, type, def, range, flags, doc)                                        \
+    {{#scope, path, #type, def, range, doc, ((flags)&FLAG_R) != 0, ((flags)&FLAG_S) != 0},         \
      IS_ROOT_##scope,                                                                              \
      OFFSET_##scope(field)},
 #include "conf/options.def"
@@ -48,6 +49,16 @@ bool ar_conf_is_root(unsigned i)
 struct ar_option_slot ar_conf_slot(unsigned i, void *base)
 {
     return (struct ar_option_slot){ROWS[i].doc.type, (char *)base + ROWS[i].offset};
+}
+
+enum ar_code ar_conf_set(unsigned i, void *base, struct ar_str text, struct ar_arena *a,
+                         struct ar_err *err)
+{
+    struct ar_option_slot slot = ar_conf_slot(i, base);
+    enum ar_code code = ar_value_set(slot, text, a, err);
+    bool is_default = ar_str_is(text, ar_str_of(ROWS[i].doc.def));
+    return code != AR_OK || is_default ? code
+                                       : ar_range_check(slot, ar_str_of(ROWS[i].doc.range), a, err);
 }
 
 /* Index of an option, or COUNT. */
@@ -133,69 +144,14 @@ const char *ar_config_find(const struct ar_conf_ask *ask)
     return NULL;
 }
 
-/* Numbers that would let nothing work, or that no counter holds. */
-static enum ar_code check_numbers(struct ar_loader *l)
+/* What no row of the table can say. */
+static enum ar_code check_whole(struct ar_loader *l)
 {
-    static const char *const LEAST_ONE[] = {"max_attempts", "body_limit", "ping_interval"};
-    for (unsigned i = 0; i < AR_OPTION_COUNT; i++) {
-        struct ar_str path = ar_str_of(ROWS[i].doc.path), type = ar_str_of(ROWS[i].doc.type);
-        bool counts = ROWS[i].is_root && ar_str_has_prefix(path, AR_LIT("limits."));
-        for (unsigned k = 0; ROWS[i].is_root && k < sizeof LEAST_ONE / sizeof *LEAST_ONE; k++) {
-            counts |= ar_str_is(path, ar_str_of(LEAST_ONE[k]));
-        }
-        bool limit = ar_str_has_prefix(path, AR_LIT("limits.")) && ar_str_is_lit(type, "INT");
-        int64_t v = counts ? *(int64_t *)ar_conf_slot(i, l->c).field : 1;
-        if (v < 1 || (limit && v > INT32_MAX)) {
-            return ar_fail(l->err, AR_INVALID_REQUEST, "%s must be at least 1%s", ROWS[i].doc.path,
-                           v < 1 ? "" : " and at most 2147483647");
-        }
-    }
-    return l->c->listen.n > 0 ? AR_OK
-                              : ar_fail(l->err, AR_INVALID_REQUEST, "listen must name an address");
-}
-
-/* Words that must be one of a few. */
-static enum ar_code check_words(struct ar_loader *l)
-{
-    static const char *const BALANCES = "round_robin,least_used,random,weighted";
-    struct {
-        struct ar_str value;
-        const char *path, *words;
-    } checks[] = {{l->c->balance, "balance", BALANCES},
-                  {l->c->log_level, "log.level", "debug,info,warn,error,off"},
-                  {l->c->log_format, "log.format", "logfmt,json"}};
-    for (unsigned i = 0; i < sizeof checks / sizeof *checks; i++) {
-        struct ar_str words = ar_str_of(checks[i].words), word;
-        bool ok = false;
-        while (ar_str_split(&words, ',', &word)) {
-            ok |= ar_str_is(word, checks[i].value);
-        }
-        if (!ok) {
-            return ar_fail(l->err, AR_INVALID_REQUEST, "%s must be one of %s", checks[i].path,
-                           checks[i].words);
-        }
-    }
-    for (struct ar_conf_upstream *u = l->c->upstreams; u; u = u->next) {
-        struct ar_str words = ar_str_of(BALANCES), word;
-        bool ok = false;
-        while (ar_str_split(&words, ',', &word)) {
-            ok |= ar_str_is(word, u->balance);
-        }
-        if (!ok) {
-            return ar_conf_at_line(l, u->line, "balance of upstream %.*s must be one of %s",
-                                   AR_FMT(u->name), BALANCES);
-        }
-    }
     if ((l->c->tls_cert.n > 0) != (l->c->tls_key.n > 0)) {
         return ar_fail(l->err, AR_INVALID_REQUEST, "tls needs both cert and key");
     }
-    int64_t workers;
-    if (!ar_str_is_lit(l->c->workers, "auto") &&
-        ar_str_to_i64(l->c->workers, 1, 256, &workers) != AR_OK) {
-        return ar_fail(l->err, AR_INVALID_REQUEST,
-                       "workers must be auto or a number from 1 to 256");
-    }
-    return check_numbers(l);
+    return l->c->listen.n > 0 ? AR_OK
+                              : ar_fail(l->err, AR_INVALID_REQUEST, "listen must name an address");
 }
 
 enum ar_code ar_config_load(const struct ar_conf_ask *ask, struct ar_config **ret,
@@ -223,7 +179,7 @@ enum ar_code ar_config_load(const struct ar_conf_ask *ask, struct ar_config **re
         c->allow_open = 1;
         c->source[AR_OPT_ROOT_allow_open] = AR_LIT("flag --allow-open");
     }
-    code = code == AR_OK ? check_words(&l) : code;
+    code = code == AR_OK ? check_whole(&l) : code;
     code = code == AR_OK ? ar_arena_finish(&c->arena) : code;
     if (code != AR_OK) {
         ar_config_free(c);

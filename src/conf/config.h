@@ -16,7 +16,7 @@ typedef struct ar_strs ar_conf_LIST;
 
 /* Index of each option in the source arrays. */
 enum ar_option {
-#define X(scope, path, field, type, def, flags, doc) AR_OPT_##scope##_##field,
+#define X(scope, path, field, type, def, range, flags, doc) AR_OPT_##scope##_##field,
 #include "conf/options.def"
 #undef X
     AR_OPTION_COUNT
@@ -35,8 +35,8 @@ struct ar_conf_header {
 
 struct ar_conf_upstream {
     struct ar_conf_upstream *next;
-#define X(scope, path, field, type, def, flags, doc) AR_FIELD_##scope(type, field)
-#define AR_FIELD_UPSTREAM(type, field)               ar_conf_##type field;
+#define X(scope, path, field, type, def, range, flags, doc) AR_FIELD_##scope(type, field)
+#define AR_FIELD_UPSTREAM(type, field)                      ar_conf_##type field;
 #define AR_FIELD_ROOT(type, field)
 #include "conf/options.def"
 #undef AR_FIELD_UPSTREAM
@@ -90,7 +90,7 @@ void ar_config_free(struct ar_config *c); /* NULL-safe */
  * /etc/anyrouter/anyrouter.yaml; NULL: none there. */
 const char *ar_config_find(const struct ar_conf_ask *ask);
 
-/* All values as YAML or JSON, secrets as ***; sources: where each came from. */
+/* All values as YAML or JSON, secrets as ***; sources: where each came from and what it may be. */
 void ar_config_show(const struct ar_config *c, bool sources, bool json, struct ar_buf *out);
 
 /* A new upstream at the end of the list with default values; NULL: out of memory. For what the
@@ -102,7 +102,7 @@ void ar_config_set_keys(struct ar_config *c, struct ar_conf_upstream *u, struct 
 
 /* One row of options.def, for documentation and tests. NULL: past the end. */
 struct ar_option_row {
-    const char *scope, *path, *type, *def, *doc;
+    const char *scope, *path, *type, *def, *range, *doc; /* range: see options.def */
     bool restart, secret;
 };
 const struct ar_option_row *ar_option_row(unsigned i);

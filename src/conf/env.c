@@ -98,7 +98,7 @@ static enum ar_code read_env_row(struct ar_loader *l, unsigned i, struct ar_str 
     case ENV_URLS: {
         unsigned row = ar_conf_find_row(is_root, ar_str_of(ENVS[i].target));
         AR_ASSERT(row < AR_OPTION_COUNT);
-        code = ar_value_set(ar_conf_slot(row, base), value, &l->c->arena, &why);
+        code = ar_conf_set(row, base, value, &l->c->arena, &why);
         sources[row] = source;
         break;
     }

@@ -19,6 +19,9 @@ struct ar_loader {
 unsigned ar_conf_find_row(bool is_root, struct ar_str path);
 struct ar_option_slot ar_conf_slot(unsigned i, void *base);
 bool ar_conf_is_root(unsigned i);
+/* Sets option i in the struct at base, in its range. err: "must be ...", without the name. */
+enum ar_code ar_conf_set(unsigned i, void *base, struct ar_str text, struct ar_arena *a,
+                         struct ar_err *err) AR_MUST;
 
 /* c->path into the configuration. */
 enum ar_code ar_conf_load_file(struct ar_loader *l) AR_MUST;

@@ -4,6 +4,7 @@
  * key. Reads one file, never the environment.
  */
 #include "conf/loader.h"
+#include "conf/range.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -104,7 +105,7 @@ static enum ar_code set_option(struct ar_loader *l, unsigned i, void *base, stru
         }
         *(struct ar_strs *)slot.field = list;
     } else if (t->kind == AR_TREE_SCALAR) {
-        code = ar_value_set(slot, t->value, &l->c->arena, &why);
+        code = ar_conf_set(i, base, t->value, &l->c->arena, &why);
     } /* null keeps the default */
     if (code != AR_OK) {
         return ar_conf_at_line(l, t->line, "%.*s %s", AR_FMT(path), why.note);
@@ -129,11 +130,13 @@ static enum ar_code read_key_map(struct ar_loader *l, struct ar_conf_upstream *u
     static const struct {
         const char *name;
         size_t offset;
-    } NUMBERS[] = {{"weight", offsetof(struct ar_conf_key, weight)},
-                   {"daily_requests", offsetof(struct ar_conf_key, daily_requests)},
-                   {"rpm", offsetof(struct ar_conf_key, rpm)},
-                   {"tpm", offsetof(struct ar_conf_key, tpm)},
-                   {"concurrency", offsetof(struct ar_conf_key, concurrency)}};
+        struct ar_str range;
+    } NUMBERS[] = {
+#define NUMBER(member, range) {#member, offsetof(struct ar_conf_key, member), AR_LIT_INIT(range)}
+        NUMBER(weight, "0..1000000"), NUMBER(daily_requests, "0..1000000000000"),
+        NUMBER(rpm, "0..1000000000"), NUMBER(tpm, "0..1000000000000"),
+        NUMBER(concurrency, "0..1000000")};
+#undef NUMBER
     struct ar_tree *secret = ar_tree_get(t, AR_LIT("secret"));
     if (!secret || secret->kind != AR_TREE_SCALAR) {
         return ar_conf_at_line(l, t->line, "a key of upstream %.*s needs a %s", AR_FMT(u->name),
@@ -146,10 +149,12 @@ static enum ar_code read_key_map(struct ar_loader *l, struct ar_conf_upstream *u
         bool known = ar_str_is_lit(m->key, "secret");
         for (unsigned i = 0; i < COUNT(NUMBERS) && !known; i++) {
             int64_t v = 0;
+            struct ar_option_slot slot = {"INT", &v};
+            struct ar_err why = {0};
             known = ar_str_is(m->key, ar_str_of(NUMBERS[i].name));
-            if (known && ar_str_to_i64(m->value, 0, INT64_MAX, &v) != AR_OK) {
-                return ar_conf_at_line(l, m->line, "%.*s must be %s", AR_FMT(m->key),
-                                       "a whole number");
+            if (known && (ar_value_set(slot, m->value, &l->c->arena, &why) != AR_OK ||
+                          ar_range_check(slot, NUMBERS[i].range, &l->c->arena, &why) != AR_OK)) {
+                return ar_conf_at_line(l, m->line, "%.*s %s", AR_FMT(m->key), why.note);
             }
             for (unsigned k = before; known && k < u->key_count; k++) {
                 *(int64_t *)(void *)((char *)&u->keys[k] + NUMBERS[i].offset) = v;

@@ -5,7 +5,7 @@
  */
 #include "conf/config.h"
 
-#include "conf/value.h"
+#include "conf/range.h"
 #include "json/write.h"
 
 struct shower {
@@ -16,8 +16,9 @@ struct shower {
     const char *indent;
 };
 
-/* One "path: value  # source" line, or member. */
-static void put(struct shower *s, const char *path, struct ar_str value, struct ar_str source)
+/* One "path: value  # source, what it may be" line, or member. */
+static void put_row(struct shower *s, const char *path, struct ar_str value, struct ar_str source,
+                    struct ar_str range)
 {
     if (!s->as_json) {
         ar_buf_fmt(s->out, "%s%s: ", s->indent, path);
@@ -33,6 +34,9 @@ static void put(struct shower *s, const char *path, struct ar_str value, struct 
         }
         if (s->sources) {
             ar_buf_fmt(s->out, "  # %.*s", AR_FMT(source));
+            if (range.n > 0) {
+                ar_buf_fmt(s->out, " (%.*s)", AR_FMT(range));
+            }
         }
         ar_buf_char(s->out, '\n');
         return;
@@ -45,16 +49,24 @@ static void put(struct shower *s, const char *path, struct ar_str value, struct 
     ar_jw_open(&s->json, '{');
     ar_jw_key_text(&s->json, "value", value);
     ar_jw_key_text(&s->json, "source", source);
+    if (range.n > 0) {
+        ar_jw_key_text(&s->json, "range", range);
+    }
     ar_jw_close(&s->json, '}');
+}
+
+static void put(struct shower *s, const char *path, struct ar_str value, struct ar_str source)
+{
+    put_row(s, path, value, source, (struct ar_str){0});
 }
 
 static void put_options(struct shower *s, const char *scope, void *base,
                         const struct ar_str *sources)
 {
     static const size_t ROOT[] = {
-#define AR_FIELD_ROOT(field)                         offsetof(struct ar_config, field),
-#define AR_FIELD_UPSTREAM(field)                     offsetof(struct ar_conf_upstream, field),
-#define X(scope, path, field, type, def, flags, doc) AR_FIELD_##scope(field)
+#define AR_FIELD_ROOT(field)                                offsetof(struct ar_config, field),
+#define AR_FIELD_UPSTREAM(field)                            offsetof(struct ar_conf_upstream, field),
+#define X(scope, path, field, type, def, range, flags, doc) AR_FIELD_##scope(field)
 #include "conf/options.def"
 #undef X
     };
@@ -65,7 +77,8 @@ static void put_options(struct shower *s, const char *scope, void *base,
         }
         struct ar_option_slot slot = {row->type, (char *)base + ROOT[i]};
         struct ar_str value = ar_value_text(slot, s->arena);
-        put(s, row->path, row->secret && value.n > 0 ? AR_LIT("***") : value, sources[i]);
+        put_row(s, row->path, row->secret && value.n > 0 ? AR_LIT("***") : value, sources[i],
+                ar_range_text(ar_str_of(row->range), s->arena));
     }
 }
 

@@ -101,10 +101,10 @@ def test_a_reload_does_not_open_a_public_gateway(gateway, upstream):
     assert not upstream.last.key
 
 
-@pytest.mark.parametrize("line,says", [("limits: {idle: 0}", "limits.idle must be at least 1"),
-                                       ("limits: {headers: 4294967297}", "at most 2147483647"),
-                                       ("ping_interval: 0", "ping_interval must be at least 1"),
-                                       ("body_limit: 0", "body_limit must be at least 1"),
+@pytest.mark.parametrize("line,says", [("limits: {idle: 0}", "limits.idle must be 1ms to 24h, not 0"),
+                                       ("limits: {headers: 4294967297}", "must be 1 to 256, not 4294967297"),
+                                       ("ping_interval: 0", "ping_interval must be 1ms to 1h, not 0"),
+                                       ("body_limit: 0", "body_limit must be 1B to 4GiB, not 0"),
                                        ("drain_timeout: 9223372036854775807ms", "must be a time"),
                                        ("listen: []", "listen must name an address"),
                                        ("trusted_proxies: [10.0.0.1]", "no use of X-Forwarded-For yet")])

@@ -70,7 +70,7 @@ static void sample(const struct ar_option_row *row, const char **ret_yaml, const
     } OF_TYPE[] = {{"STR", "word-7", "word-7"},
                    {"INT", "17", "17"},
                    {"MS", "1500ms", "1500ms"},
-                   {"BYTES", "3KiB", "3KiB"},
+                   {"BYTES", "3MiB", "3MiB"},
                    {"LIST", "[a1, b2]", "a1,b2"}};
     for (size_t i = 0; i < sizeof OF_PATH / sizeof *OF_PATH; i++) {
         if (strcmp(row->path, OF_PATH[i].key) == 0) {
@@ -404,6 +404,123 @@ static void test_words_are_checked(void **state)
     }
 }
 
+/* One value for an option, from a file; NULL: it is taken, else what is said against it. */
+static const char *say(const struct ar_option_row *row, const char *value, struct load *ret)
+{
+    char text[256];
+    const char *dot = strchr(row->path, '.');
+    if (strcmp(row->scope, "ROOT") != 0) {
+        (void)snprintf(text, sizeof text, "upstreams: [{%s: %s}]\n", row->path, value);
+    } else if (dot) {
+        (void)snprintf(text, sizeof text, "%.*s: {%s: %s}\n", (int)(dot - row->path), row->path,
+                       dot + 1, value);
+    } else {
+        (void)snprintf(text, sizeof text, "%s: %s\n", row->path, value);
+    }
+    *ret = load_text(text, NULL);
+    ar_config_free(ret->config);
+    return ret->code == AR_OK ? NULL : ret->err.note;
+}
+
+static void want_taken(const struct ar_option_row *row, const char *value)
+{
+    struct load l;
+    const char *note = say(row, value, &l);
+    if (note) {
+        print_error("%s: %s: %s\n", row->path, value, note);
+        fail();
+    }
+}
+
+static void want_refused(const struct ar_option_row *row, const char *value, const char *number)
+{
+    struct load l;
+    char must[120];
+    const char *note = say(row, value, &l);
+    (void)snprintf(must, sizeof must, "%s must be ", row->path);
+    if (!note || !strstr(note, must) || !strstr(note, ", not ") || !strstr(note, number)) {
+        print_error("%s: %s: %s\n", row->path, value, note ? note : "taken");
+        fail();
+    }
+}
+
+/* Least and most are taken; a tenth of the least and ten times the most are not. */
+static void check_limits(const struct ar_option_row *row, struct ar_str part)
+{
+    size_t at = ar_str_find(part, AR_LIT(".."));
+    struct ar_str ends[2] = {ar_str_head(part, at), ar_str_from(part, at + 2)};
+    for (int i = 0; i < 2; i++) {
+        char value[64];
+        size_t digits = 0;
+        while (digits < ends[i].n && isdigit((unsigned char)ends[i].p[digits])) {
+            digits++;
+        }
+        struct ar_str unit = ar_str_from(ends[i], digits);
+        (void)snprintf(value, sizeof value, "%.*s", AR_FMT(ends[i]));
+        want_taken(row, value);
+        if (i == 0 && ends[i].p[0] == '0') {
+            continue;
+        }
+        int kept = (int)(i == 0 ? digits - 1 : digits);
+        (void)snprintf(value, sizeof value, "%.*s%s%.*s", kept, ends[i].p,
+                       i == 0 && kept > 0 ? "" : "0", AR_FMT(unit));
+        want_refused(row, value, kept > 0 ? "not " : "not 0");
+    }
+}
+
+static void test_ranges_come_from_the_table(void **state)
+{
+    (void)state;
+    const struct ar_option_row *row;
+    unsigned ranges = 0, words = 0;
+    for (unsigned i = 0; (row = ar_option_row(i)) != NULL; i++) {
+        struct ar_str rest = ar_str_of(row->range), part;
+        bool is_number = strcmp(row->type, "STR") != 0 && strcmp(row->type, "LIST") != 0 &&
+                         strcmp(row->type, "BOOL") != 0;
+        assert_true(!is_number || rest.n > 0); /* every number has its limits */
+        if (rest.n > 0 && row->def[0]) {
+            want_taken(row, row->def);
+        }
+        while (rest.n > 0 && ar_str_split(&rest, '|', &part)) {
+            if (ar_str_has(part, AR_LIT(".."))) {
+                check_limits(row, part);
+                ranges++;
+            } else {
+                char word[32];
+                (void)snprintf(word, sizeof word, "%.*s", AR_FMT(part));
+                want_taken(row, word);
+                want_refused(row, "rubbish", "not rubbish");
+                words++;
+            }
+        }
+    }
+    assert_true(ranges > 18 && words > 10);
+    struct load l = load_text("", (const struct load_env[]){{"DEFAULT_MAX_TOKENS", "0"}, {0}});
+    assert_int_equal(l.code, AR_INVALID_REQUEST);
+    assert_non_null(strstr(l.err.note, "DEFAULT_MAX_TOKENS must be 1 to "));
+    check_refused("upstreams: [{keys: [{secret: k, weight: 1000001}]}]\n",
+                  "weight must be 0 to 1000000, not 1000001", ":1");
+}
+
+static void test_ranges_are_shown(void **state)
+{
+    (void)state;
+    struct ar_config *c = load_good("upstreams: [{name: x}]\n");
+    struct shown s;
+    show(&s, c);
+    CHECK_STR(shown_part(&s, -1, "workers", "range"), "auto or 1 to 256");
+    CHECK_STR(shown_part(&s, -1, "limits.head_time", "range"), "1ms to 24h");
+    CHECK_STR(shown_part(&s, 0, "priority", "range"), "0 to 100000");
+    assert_null(shown_part(&s, -1, "listen", "range").p);
+    unshow(&s);
+    struct ar_buf out;
+    ar_buf_init(&out, 1 << 20);
+    ar_config_show(c, true, false, &out);
+    assert_true(ar_str_has(ar_buf_view(&out), AR_LIT("max_attempts: 8  # default (1 to 1000)\n")));
+    ar_buf_done(&out);
+    ar_config_free(c);
+}
+
 static void test_depth_is_bounded(void **state)
 {
     (void)state;
@@ -618,6 +735,8 @@ int main(void)
         cmocka_unit_test(test_options_of_later_versions_are_refused),
         cmocka_unit_test(test_wrong_values_are_refused_with_their_line),
         cmocka_unit_test(test_words_are_checked),
+        cmocka_unit_test(test_ranges_come_from_the_table),
+        cmocka_unit_test(test_ranges_are_shown),
         cmocka_unit_test(test_depth_is_bounded),
         cmocka_unit_test(test_a_missing_file_is_an_error),
         cmocka_unit_test(test_secrets_are_never_shown),
