@@ -152,3 +152,31 @@ def test_a_slow_reader_gets_the_error_event(gateway, upstream, client, framing):
     if framing == "chunked":
         assert got.body.count(b"x" * 2000) == 200 and b'"error"' in got.body[-1000:], got.body[-300:]
     assert not got.complete, "only its framing can say that it is cut"
+
+
+# ---------------------------------------------------------------- silence
+
+
+@pytest.mark.parametrize("client", ["chat", "anthropic"])
+@pytest.mark.parametrize("provider,ping", [(CLAUDE, wire.PING), (CLAUDE, ": PROCESSING\n\n"), (CHAT, ": PROCESSING\n\n")])
+@pytest.mark.parametrize("started", [True, False])
+def test_pings_are_no_sign_of_an_answer(gateway, upstream, client, provider, ping, started):
+    """An upstream that only says that it lives is as silent as one that says nothing."""
+    first = {CLAUDE: [wire.claude_start(), *wire.claude_block(0, {"type": "text", "text": "a"})[:2]],
+             CHAT: [wire.ROLE, wire.chunk({"content": "a"})]}[provider]
+
+    def run(request, reply):
+        reply.sse(first if started else [], finish=False)
+        for _ in range(60):
+            reply.chunk(ping, pause=0.1)
+
+    upstream.handler = run
+    limit = {"stream_timeout": "800ms"} if started else {"first_byte_timeout": "800ms", "max_retries": 0}
+    gate = gateway({"upstreams": [place(provider, upstream, **limit)]})
+    start = time.monotonic()
+    got = gate.post(client, wire.ask(client, stream=True))
+    assert 0.7 < time.monotonic() - start < 2.5 * SLOW
+    if started:
+        assert got.status == 200 and not got.complete and b'"error"' in got.body and b"a" in got.body, got
+    else:
+        assert got.status == 504 and got.error == "upstream_timeout", got

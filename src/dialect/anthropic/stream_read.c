@@ -447,7 +447,7 @@ void ar_anthropic_read_frame(struct ar_reader *r, const struct ar_frame *f)
         fail(r, AR_UPSTREAM_ERROR, AR_LIT("the upstream sent a broken event"));
     }
     if (r->has_frame && r->tail == 0 && !r->ending) {
-        push(r, AR_EV_RAW);
+        push(r, f->data.n > 0 || f->name.n > 0 ? AR_EV_RAW : AR_EV_PING);
     }
 }
 

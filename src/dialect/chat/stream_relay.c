@@ -245,7 +245,8 @@ void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f)
             learn(&r->same, data);
             r->rests = false;
         }
-        ar_chat_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
+        /* A comment is no sign of an answer. */
+        ar_chat_push(r, (struct ar_event){.kind = data.n ? AR_EV_RAW : AR_EV_PING, .raw = raw});
         return;
     }
     if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) == AR_OK &&
