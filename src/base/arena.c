@@ -151,6 +151,19 @@ struct ar_str ar_arena_copy(struct ar_arena *a, struct ar_str s)
     return (struct ar_str){p, s.n};
 }
 
+struct ar_str ar_arena_join(struct ar_arena *a, struct ar_str s, struct ar_str t)
+{
+    char *p = ar_arena_alloc(a, s.n + t.n + 1);
+    struct ar_buf b = {.p = p, .cap = s.n + t.n + 1, .max = s.n + t.n + 1};
+    if (!p) {
+        return (struct ar_str){NULL, 0};
+    }
+    ar_buf_str(&b, s);
+    ar_buf_str(&b, t);
+    ar_buf_char(&b, '\0');
+    return (struct ar_str){p, s.n + t.n};
+}
+
 struct ar_str ar_arena_fmt(struct ar_arena *a, const char *format, ...)
 {
     va_list args;

@@ -28,6 +28,8 @@ void *ar_arena_zalloc(struct ar_arena *a, size_t n);
 
 /* Copy of s in the arena; p NULL over the cap. NUL follows the bytes, outside n. */
 struct ar_str ar_arena_copy(struct ar_arena *a, struct ar_str s);
+/* s and t, NUL-terminated; p NULL over the cap. */
+struct ar_str ar_arena_join(struct ar_arena *a, struct ar_str s, struct ar_str t);
 /* Formatted text in the arena. */
 struct ar_str ar_arena_fmt(struct ar_arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

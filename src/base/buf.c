@@ -50,21 +50,6 @@ bool ar_buf_reserve(struct ar_buf *b, size_t n)
     return true;
 }
 
-void ar_buf_put(struct ar_buf *b, const void *bytes, size_t n)
-{
-    if (n > 0 && ar_buf_reserve(b, n)) {
-        memcpy(b->p + b->n, bytes, n);
-        b->n += n;
-    }
-}
-
-void ar_buf_char(struct ar_buf *b, char c)
-{
-    if (ar_buf_reserve(b, 1)) {
-        b->p[b->n++] = c;
-    }
-}
-
 void ar_buf_i64(struct ar_buf *b, int64_t v)
 {
     char digits[24];

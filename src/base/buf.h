@@ -23,13 +23,22 @@ void ar_buf_clear(struct ar_buf *b);
 /* Room for n more bytes at p + n, or false (sticky) when over the cap. */
 bool ar_buf_reserve(struct ar_buf *b, size_t n);
 
-void ar_buf_put(struct ar_buf *b, const void *bytes, size_t n);
+static inline void ar_buf_put(struct ar_buf *b, const void *bytes, size_t n)
+{
+    if (n > 0 && ((b->cap - b->n >= n && !b->overflowed) || ar_buf_reserve(b, n))) {
+        memcpy(b->p + b->n, bytes, n);
+        b->n += n;
+    }
+}
 static inline void ar_buf_str(struct ar_buf *b, struct ar_str s)
 {
     ar_buf_put(b, s.p, s.n);
 }
 #define ar_buf_lit(b, l) ar_buf_put((b), "" l, sizeof(l) - 1)
-void ar_buf_char(struct ar_buf *b, char c);
+static inline void ar_buf_char(struct ar_buf *b, char c)
+{
+    ar_buf_put(b, &c, 1);
+}
 void ar_buf_i64(struct ar_buf *b, int64_t v);
 void ar_buf_fmt(struct ar_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -23,8 +23,10 @@ static void spell(const uint8_t seed[16], const char *label, unsigned nth, unsig
     memcpy(in + 16 + label_n, &nth, sizeof nth);
     size_t len = 16 + label_n + sizeof nth;
     ar_sha256(ar_str_n(in, len), sum);
-    in[len] = 1;
-    ar_sha256(ar_str_n(in, len + 1), sum + 32);
+    if (n > 32) {
+        in[len] = 1;
+        ar_sha256(ar_str_n(in, len + 1), sum + 32);
+    }
     for (unsigned i = 0; i < n; i++) {
         ret[i] = set[sum[i] % base];
     }

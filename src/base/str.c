@@ -12,24 +12,32 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
-static bool is_same_nocase(const char *a, const char *b, size_t n)
+/* The same for eight bytes at once: what is ASCII and neither below 'A' nor above 'Z' gets bit 5.
+ */
+static uint64_t lower8(const char *p)
 {
-    for (size_t i = 0; i < n; i++) {
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    uint64_t low = w & 0x7f * each;
+    uint64_t from_a = low + (0x80 - 'A') * each, above_z = low + (0x7f - 'Z') * each;
+    return w | (from_a & ~above_z & ~w & 0x80 * each) >> 2;
+}
+
+bool ar_same_nocase(const char *a, const char *b, size_t n)
+{
+    size_t i = 0;
+    for (; n - i >= 8; i += 8) {
+        if (lower8(a + i) != lower8(b + i)) {
+            return false;
+        }
+    }
+    for (; i < n; i++) {
         if (lower(a[i]) != lower(b[i])) {
             return false;
         }
     }
     return true;
-}
-
-bool ar_str_is_nocase(struct ar_str s, struct ar_str t)
-{
-    return s.n == t.n && is_same_nocase(s.p, t.p, s.n);
-}
-
-bool ar_str_has_prefix_nocase(struct ar_str s, struct ar_str prefix)
-{
-    return s.n >= prefix.n && is_same_nocase(s.p, prefix.p, prefix.n);
 }
 
 size_t ar_str_find(struct ar_str s, struct ar_str needle)
@@ -44,7 +52,7 @@ size_t ar_str_find(struct ar_str s, struct ar_str needle)
 size_t ar_str_find_nocase(struct ar_str s, struct ar_str needle)
 {
     for (size_t i = 0; needle.n > 0 && i + needle.n <= s.n; i++) {
-        if (is_same_nocase(s.p + i, needle.p, needle.n)) {
+        if (ar_same_nocase(s.p + i, needle.p, needle.n)) {
             return i;
         }
     }
@@ -85,8 +93,18 @@ bool ar_str_split(struct ar_str *rest, char sep, struct ar_str *ret_piece)
     return true;
 }
 
+/* Without a star inside: what most patterns are. */
+static bool has_inner(struct ar_str s, struct ar_str glob)
+{
+    return ar_str_has(s, ar_str_n(glob.p + 1, glob.n - 2));
+}
+
 bool ar_str_matches_glob(struct ar_str s, struct ar_str glob)
 {
+    if (glob.n > 2 && glob.p[0] == '*' &&
+        memchr(glob.p + 1, '*', glob.n - 1) == glob.p + glob.n - 1) {
+        return has_inner(s, glob);
+    }
     size_t i = 0, g = 0, star = SIZE_MAX, mark = 0;
     while (i < s.n) {
         if (g < glob.n && glob.p[g] == '*') {

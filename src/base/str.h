@@ -66,8 +66,17 @@ static inline struct ar_str ar_str_head(struct ar_str s, size_t n)
 }
 
 /* ASCII case is ignored; for header names, hosts and units. */
-bool ar_str_is_nocase(struct ar_str s, struct ar_str t);
-bool ar_str_has_prefix_nocase(struct ar_str s, struct ar_str prefix);
+bool ar_same_nocase(const char *a, const char *b, size_t n);
+/* Most pairs differ in their first letter: told here. */
+static inline bool ar_str_is_nocase(struct ar_str s, struct ar_str t)
+{
+    return s.n == t.n &&
+           (s.n == 0 || (((s.p[0] ^ t.p[0]) & 0xdf) == 0 && ar_same_nocase(s.p, t.p, s.n)));
+}
+static inline bool ar_str_has_prefix_nocase(struct ar_str s, struct ar_str prefix)
+{
+    return s.n >= prefix.n && ar_str_is_nocase(ar_str_head(s, prefix.n), prefix);
+}
 
 /* Offset of the first needle, or s.n. */
 size_t ar_str_find(struct ar_str s, struct ar_str needle);

@@ -108,6 +108,8 @@ bool ar_json_next(struct ar_jiter *it);
  * is no object. */
 struct ar_jval ar_json_get(struct ar_jval v, struct ar_str key);
 #define ar_json_get_lit(v, l) ar_json_get((v), AR_LIT(l))
+/* The members of many keys in one walk: ret[i] is that of keys[i], as ar_json_get would give it. */
+void ar_json_pick(struct ar_jval v, const struct ar_str *keys, unsigned n, struct ar_jval *ret);
 /* Element i, or absent. */
 struct ar_jval ar_json_at(struct ar_jval v, uint32_t i);
 

@@ -77,23 +77,26 @@ bool ar_json_next(struct ar_jiter *it)
     return true;
 }
 
-/* Is the key node k spelled as key? Escaped spellings are decoded, so that none hides a known key.
- */
-static bool is_key(const struct ar_jdoc *d, const struct ar_jnode *k, struct ar_str key)
+/* Is the key node k, which is spelled with escapes, key? So that no spelling hides a known key. */
+static bool is_key_escaped(const struct ar_jdoc *d, const struct ar_jnode *k, struct ar_str key)
 {
-    const char *p = d->src.p + k->at + 1;
     size_t n = k->end - k->at - 2U;
-    if (__builtin_expect(!(k->flags & AR_J_ESCAPED), 1)) {
-        return n == key.n && memcmp(p, key.p, n) == 0;
-    }
     char text[96];
     if (n > sizeof text) {
         return false;
     }
     struct ar_buf b = {
         .p = text, .cap = sizeof text, .max = sizeof text}; /* decoding never grows */
-    ar_json_unescape(ar_str_n(p, n), &b);
+    ar_json_unescape(ar_str_n(d->src.p + k->at + 1, n), &b);
     return ar_str_is(ar_buf_view(&b), key);
+}
+
+static inline bool is_key(const struct ar_jdoc *d, const struct ar_jnode *k, struct ar_str key)
+{
+    if (__builtin_expect(k->flags & AR_J_ESCAPED, 0)) {
+        return is_key_escaped(d, k, key);
+    }
+    return k->end - k->at == key.n + 2 && memcmp(d->src.p + k->at + 1, key.p, key.n) == 0;
 }
 
 struct ar_jval ar_json_get(struct ar_jval v, struct ar_str key)
@@ -109,6 +112,25 @@ struct ar_jval ar_json_get(struct ar_jval v, struct ar_str key)
         }
     }
     return found;
+}
+
+void ar_json_pick(struct ar_jval v, const struct ar_str *keys, unsigned n, struct ar_jval *ret)
+{
+    for (unsigned k = 0; k < n; k++) {
+        ret[k] = (struct ar_jval){NULL, 0};
+    }
+    if (!ar_json_is(v, AR_J_OBJECT)) {
+        return;
+    }
+    const struct ar_jnode *nodes = v.doc->nodes;
+    for (uint32_t i = v.i + 1, end = nodes[v.i].next; i < end; i = nodes[i + 1].next) {
+        for (unsigned k = 0; k < n; k++) {
+            if (is_key(v.doc, &nodes[i], keys[k])) {
+                ret[k] = (struct ar_jval){v.doc, i + 1};
+                break;
+            }
+        }
+    }
 }
 
 struct ar_jval ar_json_at(struct ar_jval v, uint32_t i)

@@ -112,21 +112,17 @@ static enum ar_code read_value(unsigned key, struct ar_jval v, struct ar_str bod
     }
 }
 
-/* A string that begins like an envelope (ir/opaque.h). Its digit is the rarest byte to look for. */
-static bool has_envelope(struct ar_str body)
+/* A string that begins like an envelope (ir/opaque.h). */
+static bool has_envelope(const struct ar_jdoc *doc)
 {
-    struct ar_str head = AR_LIT("\"ar1."), rest = ar_str_from(body, 3);
-    for (;;) {
-        size_t at = ar_str_find_char(rest, '1');
-        if (at >= rest.n) {
-            return false;
-        }
-        rest = ar_str_from(rest, at);
-        if (ar_str_has_prefix(ar_str_n(rest.p - 3, rest.n + 3), head)) {
+    struct ar_str head = AR_LIT("\"ar1.");
+    for (uint32_t i = 0; i < doc->count; i++) {
+        const struct ar_jnode *n = &doc->nodes[i];
+        if (n->end - n->at > head.n && memcmp(doc->src.p + n->at, head.p, head.n) == 0) {
             return true;
         }
-        rest = ar_str_from(rest, 1);
     }
+    return false;
 }
 
 enum ar_code ar_anthropic_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
@@ -145,7 +141,7 @@ enum ar_code ar_anthropic_outline(struct ar_str body, struct ar_arena *a, struct
     }
     o.brace_at = doc.nodes[root.i].at + 1;
     o.is_empty = ar_json_count(root) == 0;
-    o.has_envelope = has_envelope(body);
+    o.has_envelope = has_envelope(&doc);
     unsigned seen = 0;
     bool kept = false;
     for (struct ar_jiter it = ar_json_iter(root); ar_json_next(&it);) {

@@ -184,12 +184,13 @@ static void read_thinking(struct ar_chat_in *in, struct ar_jval msg, struct ar_b
     }
 }
 
-/* Id of a call that came without one: stable for the same answer. */
-static struct ar_str mint_id(struct ar_chat_in *in)
+struct ar_str ar_chat_mint_call(struct ar_str answer_id, unsigned nth, struct ar_arena *a)
 {
+    uint8_t hash[32];
     char id[32];
-    ar_id_base62(in->seed, "call", in->minted++, 22, id);
-    return ar_arena_fmt(in->a, "call_%s", id);
+    ar_sha256(answer_id, hash);
+    ar_id_base62(hash, "call", nth, 22, id);
+    return ar_arena_fmt(a, "call_%s", id);
 }
 
 static enum ar_code read_input(struct ar_chat_in *in, struct ar_jval v, struct ar_str *ret)
@@ -223,7 +224,7 @@ static enum ar_code read_call(struct ar_chat_in *in, struct ar_jval call, struct
     b->freeform = freeform;
     b->id = ar_chat_text_lit(in->a, call, "id");
     if (!b->id.n) {
-        b->id = mint_id(in);
+        b->id = ar_chat_mint_call(in->answer_id, in->minted++, in->a);
     }
     b->sig = ar_chat_read_extra(in->a, call, in->target);
     enum ar_code c = ar_json_text(name, in->a, &b->name, in->err);

@@ -45,7 +45,7 @@ struct ar_chat_in {
     struct ar_err *err;
     const struct ar_target *target; /* answers: who made them; NULL: a client's history */
     unsigned legacy_calls;          /* function_call messages so far: their ids are call_fn_<n> */
-    uint8_t seed[16];               /* of the ids minted for calls that came without one */
+    struct ar_str answer_id;        /* whence ids are minted for calls that came without one */
     unsigned minted;
 };
 
@@ -61,7 +61,9 @@ enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, stru
 /* Cache mark of a part or tool: cache_ttl of ar_block. */
 struct ar_str ar_chat_read_cache(struct ar_chat_in *in, struct ar_jval part);
 
-/* assistant.c: an assistant message, of a history or of an answer, as blocks in the order thinking,
+/* assistant.c: id of a call that came without one; stable for the same answer. Arena. */
+struct ar_str ar_chat_mint_call(struct ar_str answer_id, unsigned nth, struct ar_arena *a);
+/* An assistant message, of a history or of an answer, as blocks in the order thinking,
  * text, calls. */
 enum ar_code ar_chat_read_assistant(struct ar_chat_in *in, struct ar_jval msg,
                                     struct ar_block ***tail);

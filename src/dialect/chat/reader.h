@@ -47,7 +47,6 @@ struct ar_reader {
     unsigned next_b;
     struct ar_chat_call *calls; /* owns */
     unsigned call_n, call_cap, minted;
-    uint8_t seed[16];
     struct ar_chat_tags tags;
     struct ar_name *cites, **cites_tail; /* citations that came before their text */
 

@@ -78,26 +78,48 @@ static enum ar_code read_choice(struct ar_chat_in *in, struct ar_jval choice, st
     return AR_OK;
 }
 
+/* Members of an answer's root. */
+enum { F_ID, F_MODEL, F_TIER, F_CREATED, F_USAGE, F_CHOICES, F_ERROR, FACT_COUNT };
+static const struct ar_str FACTS[FACT_COUNT] = {
+    [F_ID] = AR_LIT_INIT("id"),
+    [F_MODEL] = AR_LIT_INIT("model"),
+    [F_TIER] = AR_LIT_INIT("service_tier"),
+    [F_CREATED] = AR_LIT_INIT("created"),
+    [F_USAGE] = AR_LIT_INIT("usage"),
+    [F_CHOICES] = AR_LIT_INIT("choices"),
+    [F_ERROR] = AR_LIT_INIT("error"),
+};
+
+/* A string's text, decoded; absent for others. */
+static struct ar_str text_of(struct ar_jval v, struct ar_arena *a)
+{
+    struct ar_str s = {NULL, 0};
+    return ar_json_is(v, AR_J_STRING) && ar_json_text(v, a, &s, NULL) == AR_OK
+               ? s
+               : (struct ar_str){NULL, 0};
+}
+
 /* Id, model, time and usage of an answer. */
-static void read_facts(struct ar_jval root, struct ar_arena *a, struct ar_response *r)
+static void read_facts(const struct ar_jval facts[FACT_COUNT], struct ar_arena *a,
+                       struct ar_response *r)
 {
     int64_t created = 0;
-    struct ar_jval usage = ar_json_get_lit(root, "usage");
-    r->id = ar_chat_text_lit(a, root, "id");
-    r->model = ar_chat_text_lit(a, root, "model");
-    r->service_tier = ar_chat_text_lit(a, root, "service_tier");
-    if (ar_json_i64(ar_json_get_lit(root, "created"), &created, NULL) == AR_OK && created > 0) {
+    r->id = text_of(facts[F_ID], a);
+    r->model = text_of(facts[F_MODEL], a);
+    r->service_tier = text_of(facts[F_TIER], a);
+    if (facts[F_CREATED].doc && ar_json_i64(facts[F_CREATED], &created, NULL) == AR_OK &&
+        created > 0) {
         r->created_unix = created;
     }
     ar_usage_clear(&r->usage);
-    if (ar_json_is(usage, AR_J_OBJECT)) {
-        ar_chat_read_usage(usage, &r->usage);
+    if (ar_json_is(facts[F_USAGE], AR_J_OBJECT)) {
+        ar_chat_read_usage(facts[F_USAGE], &r->usage);
     }
 }
 
-/* The root of an answer, or a fault. */
+/* The members of an answer, or a fault. */
 static enum ar_code open_answer(struct ar_str body, unsigned depth, struct ar_arena *a,
-                                struct ar_jdoc **ret, struct ar_fault *f)
+                                struct ar_jval ret[FACT_COUNT], struct ar_fault *f)
 {
     struct ar_jdoc *doc = ar_arena_new(a, struct ar_jdoc);
     if (!doc || ar_json_parse(body, depth, a, doc, NULL) != AR_OK ||
@@ -105,11 +127,11 @@ static enum ar_code open_answer(struct ar_str body, unsigned depth, struct ar_ar
         nonsense(f, "the upstream's answer is not a JSON object");
         return doc ? AR_UPSTREAM_ERROR : AR_TOO_LARGE;
     }
-    if (ar_chat_is_error(ar_json_get_lit(ar_json_root(doc), "error"))) {
+    ar_json_pick(ar_json_root(doc), FACTS, FACT_COUNT, ret);
+    if (ar_chat_is_error(ret[F_ERROR])) {
         ar_chat_decode_error(200, body, a, f);
         return f->code != AR_OK ? f->code : AR_UPSTREAM_ERROR;
     }
-    *ret = doc;
     return AR_OK;
 }
 
@@ -117,19 +139,16 @@ enum ar_code ar_chat_decode_response(struct ar_str body, const struct ar_read_ho
                                      struct ar_arena *a, struct ar_response **ret,
                                      struct ar_fault *ret_fault)
 {
-    struct ar_jdoc *doc;
+    struct ar_jval facts[FACT_COUNT];
     struct ar_err err;
-    enum ar_code c = open_answer(body, AR_JSON_DEPTH, a, &doc, ret_fault);
+    enum ar_code c = open_answer(body, AR_JSON_DEPTH, a, facts, ret_fault);
     if (c != AR_OK) {
         return c;
     }
-    struct ar_jval root = ar_json_root(doc);
     struct ar_response *first = NULL, **next = &first;
-    struct ar_chat_in in = {.a = a, .err = &err, .target = how->target ? how->target : &NO_TARGET};
-    uint8_t hash[32];
-    ar_sha256(ar_json_raw(ar_json_get_lit(root, "id")), hash);
-    memcpy(in.seed, hash, sizeof in.seed);
-    struct ar_jiter it = ar_json_iter(ar_json_get_lit(root, "choices"));
+    struct ar_chat_in in = {.a = a, .err = &err, .target = how->target ? how->target : &NO_TARGET,
+                            .answer_id = ar_json_esc(facts[F_ID])};
+    struct ar_jiter it = ar_json_iter(facts[F_CHOICES]);
     while (ar_json_next(&it)) {
         struct ar_response *r = ar_arena_new(a, struct ar_response);
         if (!r) {
@@ -151,7 +170,7 @@ enum ar_code ar_chat_decode_response(struct ar_str body, const struct ar_read_ho
         nonsense(ret_fault, "the upstream's answer is empty");
         return AR_UPSTREAM_ERROR;
     }
-    read_facts(root, a, first);
+    read_facts(facts, a, first);
     *ret = first;
     return ar_arena_finish(a);
 }
@@ -172,27 +191,40 @@ static bool is_filled(struct ar_jval v)
     }
 }
 
+/* Members of the first choice, and of its message. */
+enum { C_MESSAGE, C_FINISH, CHOICE_COUNT };
+static const struct ar_str CHOICE[CHOICE_COUNT] = {
+    [C_MESSAGE] = AR_LIT_INIT("message"),
+    [C_FINISH] = AR_LIT_INIT("finish_reason"),
+};
+enum { M_CONTENT, M_REFUSAL, M_CALLS, M_CALL, MESSAGE_COUNT };
+static const struct ar_str MESSAGE[MESSAGE_COUNT] = {
+    [M_CONTENT] = AR_LIT_INIT("content"),
+    [M_REFUSAL] = AR_LIT_INIT("refusal"),
+    [M_CALLS] = AR_LIT_INIT("tool_calls"),
+    [M_CALL] = AR_LIT_INIT("function_call"),
+};
+
 /* Four levels are enough: the members of the message, and the details of usage. */
 enum ar_code ar_chat_observe(struct ar_str body, struct ar_arena *a, struct ar_response *ret,
                              struct ar_fault *ret_fault)
 {
-    struct ar_jdoc *doc;
-    enum ar_code c = open_answer(body, 4, a, &doc, ret_fault);
+    struct ar_jval facts[FACT_COUNT], choice[CHOICE_COUNT], msg[MESSAGE_COUNT];
+    enum ar_code c = open_answer(body, 4, a, facts, ret_fault);
     if (c != AR_OK) {
         return c;
     }
-    struct ar_jval root = ar_json_root(doc);
-    struct ar_jval choice = ar_json_at(ar_json_get_lit(root, "choices"), 0);
-    struct ar_jval msg = ar_json_get_lit(choice, "message");
-    struct ar_str finish = ar_chat_text_lit(a, choice, "finish_reason");
+    struct ar_jval first = ar_json_at(facts[F_CHOICES], 0);
+    ar_json_pick(first, CHOICE, CHOICE_COUNT, choice);
+    ar_json_pick(choice[C_MESSAGE], MESSAGE, MESSAGE_COUNT, msg);
+    struct ar_str finish = text_of(choice[C_FINISH], a);
     *ret = (struct ar_response){0};
-    read_facts(root, a, ret);
+    read_facts(facts, a, ret);
     ret->has_stop = finish.n > 0;
-    struct ar_chat_seen seen = {.text = is_filled(ar_json_get_lit(msg, "content")),
-                                .refusal = is_filled(ar_json_get_lit(msg, "refusal")),
-                                .calls = is_filled(ar_json_get_lit(msg, "tool_calls")) ||
-                                         is_filled(ar_json_get_lit(msg, "function_call"))};
-    ar_chat_read_stop(finish, choice, seen, &ret->stop);
+    struct ar_chat_seen seen = {.text = is_filled(msg[M_CONTENT]),
+                                .refusal = is_filled(msg[M_REFUSAL]),
+                                .calls = is_filled(msg[M_CALLS]) || is_filled(msg[M_CALL])};
+    ar_chat_read_stop(finish, first, seen, &ret->stop);
     return AR_OK;
 }
 

@@ -68,9 +68,7 @@ void ar_chat_start_call(struct ar_reader *r, struct ar_chat_call *c)
     ar_chat_close_block(r, &r->text_b);
     ar_chat_close_block(r, &r->refusal_b);
     if (!c->id.n) {
-        char id[32];
-        ar_id_base62(r->seed, "call", r->minted++, 22, id);
-        c->id = ar_arena_fmt(r->a, "call_%s", id);
+        c->id = ar_chat_mint_call(r->answer.id, r->minted++, r->a);
     }
     struct ar_block *b = ar_chat_start_block(r, AR_TOOL_USE, &c->b);
     if (!b) {

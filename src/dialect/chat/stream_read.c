@@ -58,16 +58,12 @@ void ar_chat_note_usage(struct ar_reader *r, struct ar_jval root)
 
 void ar_chat_note_start(struct ar_reader *r, struct ar_jval root)
 {
-    uint8_t hash[32];
-    struct ar_str id = ar_chat_text_lit(r->a, root, "id");
     r->started = true;
-    r->answer.id = ar_arena_copy(r->a, id);
+    r->answer.id = ar_arena_copy(r->a, ar_chat_text_lit(r->a, root, "id"));
     r->answer.model = ar_arena_copy(r->a, ar_chat_text_lit(r->a, root, "model"));
     if (ar_json_i64(ar_json_get_lit(root, "created"), &r->answer.created_unix, NULL) != AR_OK) {
         r->answer.created_unix = 0;
     }
-    ar_sha256(id, hash);
-    memcpy(r->seed, hash, sizeof r->seed);
 }
 
 void ar_chat_note_finish(struct ar_reader *r, struct ar_jval choice)

@@ -3,41 +3,75 @@
  * Negative ones are not believed. */
 #include "dialect/chat/chat.h"
 
-/* The first of the names that holds a count. */
-static void read_count(struct ar_jval obj, const char *const *names, int64_t *ret)
+/* Names of counters: official ones, then what compatible places say. */
+enum {
+    U_IN,
+    U_IN_OTHER,
+    U_OUT,
+    U_OUT_OTHER,
+    U_TOTAL,
+    U_IN_DETAILS,
+    U_OUT_DETAILS,
+    U_CACHE_HIT,
+    U_CACHED,
+    U_CACHE_CREATED,
+    U_COUNT
+};
+static const struct ar_str COUNTERS[U_COUNT] = {
+    [U_IN] = AR_LIT_INIT("prompt_tokens"),
+    [U_IN_OTHER] = AR_LIT_INIT("input_tokens"),
+    [U_OUT] = AR_LIT_INIT("completion_tokens"),
+    [U_OUT_OTHER] = AR_LIT_INIT("output_tokens"),
+    [U_TOTAL] = AR_LIT_INIT("total_tokens"),
+    [U_IN_DETAILS] = AR_LIT_INIT("prompt_tokens_details"),
+    [U_OUT_DETAILS] = AR_LIT_INIT("completion_tokens_details"),
+    [U_CACHE_HIT] = AR_LIT_INIT("prompt_cache_hit_tokens"), /* DeepSeek */
+    [U_CACHED] = AR_LIT_INIT("cached_tokens"),              /* Moonshot and others */
+    [U_CACHE_CREATED] = AR_LIT_INIT("cache_creation_input_tokens"),
+};
+enum { D_CACHED, D_CACHE_WRITE, D_CACHE_CREATED, D_AUDIO, D_IMAGE, D_REASONING, D_COUNT };
+static const struct ar_str DETAILS[D_COUNT] = {
+    [D_CACHED] = AR_LIT_INIT("cached_tokens"),
+    [D_CACHE_WRITE] = AR_LIT_INIT("cache_write_tokens"),
+    [D_CACHE_CREATED] = AR_LIT_INIT("cache_creation_tokens"),
+    [D_AUDIO] = AR_LIT_INIT("audio_tokens"),
+    [D_IMAGE] = AR_LIT_INIT("image_tokens"),
+    [D_REASONING] = AR_LIT_INIT("reasoning_tokens"),
+};
+
+/* Fills *ret unless it is known already. */
+static void read_count(struct ar_jval v, int64_t *ret)
 {
-    for (; *names; names++) {
-        int64_t n;
-        if (ar_json_i64(ar_json_get(obj, ar_str_of(*names)), &n, NULL) == AR_OK && n >= 0) {
-            *ret = n;
-            return;
-        }
+    int64_t n;
+    if (*ret < 0 && v.doc && ar_json_i64(v, &n, NULL) == AR_OK && n >= 0) {
+        *ret = n;
     }
 }
-#define COUNT(obj, ret, ...) read_count((obj), (const char *const[]){__VA_ARGS__, NULL}, (ret))
 
 void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret)
 {
-    struct ar_jval in = ar_json_get_lit(usage, "prompt_tokens_details");
-    struct ar_jval out = ar_json_get_lit(usage, "completion_tokens_details");
+    struct ar_jval u[U_COUNT], in[D_COUNT], out[D_COUNT];
+    ar_json_pick(usage, COUNTERS, U_COUNT, u);
+    ar_json_pick(u[U_IN_DETAILS], DETAILS, D_COUNT, in);
+    ar_json_pick(u[U_OUT_DETAILS], DETAILS, D_COUNT, out);
     ar_usage_clear(ret);
-    COUNT(usage, &ret->in_total, "prompt_tokens", "input_tokens");
-    COUNT(usage, &ret->out_total, "completion_tokens", "output_tokens");
-    COUNT(in, &ret->in_cached, "cached_tokens");
-    if (ret->in_cached < 0) { /* DeepSeek; Moonshot and others */
-        COUNT(usage, &ret->in_cached, "prompt_cache_hit_tokens", "cached_tokens");
-    }
-    COUNT(in, &ret->in_cache_write, "cache_write_tokens", "cache_creation_tokens");
-    if (ret->in_cache_write < 0) {
-        COUNT(usage, &ret->in_cache_write, "cache_creation_input_tokens");
-    }
-    COUNT(in, &ret->in_audio, "audio_tokens");
-    COUNT(in, &ret->in_image, "image_tokens");
-    COUNT(out, &ret->out_reasoning, "reasoning_tokens");
-    COUNT(out, &ret->out_audio, "audio_tokens");
+    read_count(u[U_IN], &ret->in_total);
+    read_count(u[U_IN_OTHER], &ret->in_total);
+    read_count(u[U_OUT], &ret->out_total);
+    read_count(u[U_OUT_OTHER], &ret->out_total);
+    read_count(in[D_CACHED], &ret->in_cached);
+    read_count(u[U_CACHE_HIT], &ret->in_cached);
+    read_count(u[U_CACHED], &ret->in_cached);
+    read_count(in[D_CACHE_WRITE], &ret->in_cache_write);
+    read_count(in[D_CACHE_CREATED], &ret->in_cache_write);
+    read_count(u[U_CACHE_CREATED], &ret->in_cache_write);
+    read_count(in[D_AUDIO], &ret->in_audio);
+    read_count(in[D_IMAGE], &ret->in_image);
+    read_count(out[D_REASONING], &ret->out_reasoning);
+    read_count(out[D_AUDIO], &ret->out_audio);
     /* xAI counts reasoning apart from completion_tokens; the total gives it away. */
     int64_t total = -1;
-    COUNT(usage, &total, "total_tokens");
+    read_count(u[U_TOTAL], &total);
     if (ret->out_total >= 0 && ret->out_reasoning > 0 &&
         (ret->out_reasoning > ret->out_total ||
          total == ar_tokens(ret->in_total) + ret->out_total + ret->out_reasoning)) {

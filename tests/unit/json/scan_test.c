@@ -369,6 +369,75 @@ static void test_string_alignment(void **state)
     ar_jtape_done(&tape);
 }
 
+/* What stands in strings: pieces, and whether each is text and holds an escape. */
+static const struct piece {
+    const char *text;
+    bool ok, escaped;
+} PIECES[] = {
+    {"a", true, false},         {"plain words of some length ", true, false},
+    {"\xc3\xa4", true, false},  {"\xe3\x81\x82\xf0\x9f\x98\x80", true, false},
+    {"\\n", true, true},        {"\\\\", true, true},
+    {"\\\"", true, true},       {"\\/\\b\\f\\r\\t", true, true},
+    {"\\u00e9", true, true},    {"\x01", false, false},
+    {"\\x", false, true},       {"\xff", false, false},
+    {"\xe3\x81", false, false}, {"\\u12g4", false, true},
+};
+enum { PIECE_COUNT = sizeof PIECES / sizeof *PIECES, GOOD_PIECES = 9 };
+
+/* Long strings of all of them: escapes fall on every border of the blocks, runs of backslashes
+ * included. */
+static void test_blocks(void **state)
+{
+    (void)state;
+    struct ar_jtape tape = {NULL, 0};
+    struct ar_jdoc doc;
+    struct ar_buf json;
+    uint32_t seed = 7;
+    unsigned good = 0, bad = 0;
+    ar_buf_init(&json, 1 << 16);
+    for (unsigned round = 0; round < 40000; round++) {
+        bool ok = true, escaped = false;
+        unsigned of = round % 4 == 0 ? PIECE_COUNT : GOOD_PIECES;
+        ar_buf_clear(&json);
+        ar_buf_char(&json, '"');
+        for (unsigned n = round % 90; n > 0; n--) {
+            seed = seed * 1664525 + 1013904223;
+            const struct piece *p = &PIECES[(seed >> 8) % ((seed >> 28) < 3 ? of : 6)];
+            ar_buf_str(&json, ar_str_of(p->text));
+            ok &= p->ok;
+            escaped |= p->escaped;
+        }
+        ar_buf_char(&json, '"');
+        bool said = ar_jtape_parse(&tape, ar_buf_view(&json), &doc, NULL) == AR_OK;
+        assert_int_equal(said, ok);
+        if (ok) {
+            assert_int_equal((ar_json_flags(ar_json_root(&doc)) & AR_J_ESCAPED) != 0, escaped);
+            assert_int_equal(doc.nodes[0].end, json.n);
+        }
+        good += ok;
+        bad += !ok;
+    }
+    assert_true(good > 1000 && bad > 1000);
+    ar_buf_done(&json);
+    ar_jtape_done(&tape);
+}
+
+static void test_pick(void **state)
+{
+    (void)state;
+    static const struct ar_str KEYS[] = {AR_LIT_INIT("a"), AR_LIT_INIT("none"), AR_LIT_INIT("b")};
+    struct ar_jval got[3];
+    struct ar_arena a;
+    ar_arena_init(&a, 1 << 20);
+    ar_json_pick(parse("{\"b\":1,\"c\":{\"none\":0},\"\\u0061\":2,\"b\":3}", &a), KEYS, 3, got);
+    assert_true(ar_str_is_lit(ar_json_raw(got[0]), "2"));
+    assert_null(got[1].doc);
+    assert_true(ar_str_is_lit(ar_json_raw(got[2]), "3"));
+    ar_json_pick(parse("[\"a\"]", &a), KEYS, 3, got);
+    assert_null(got[0].doc);
+    ar_arena_done(&a);
+}
+
 static void test_caps(void **state)
 {
     (void)state;
@@ -407,6 +476,8 @@ int main(void)
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_all_code_points),
         cmocka_unit_test(test_string_alignment),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_pick),
         cmocka_unit_test(test_caps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
