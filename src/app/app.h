@@ -4,10 +4,9 @@
 
 #include "admin/admin.h"
 #include "cli/command.h"
+#include "cli/startup.h"
 #include "flow/worker.h"
 #include "io/listen.h"
-
-enum { AR_LISTENERS_MAX = 16 };
 
 struct ar_app;
 /* A thread that serves. app's thread makes and frees it; the rest is the worker's own thread. */
@@ -65,10 +64,6 @@ struct ar_snapshot_message {
 void ar_app_worker_ended(void *worker_thread);
 /* One worker has no flow on s any more; the last one frees it. */
 void ar_app_give_back(struct ar_app *app, const struct ar_snapshot *s);
-
-/* "host:port" or "[v6]:port" taken apart; AR_INVALID_REQUEST. */
-enum ar_code ar_listen_address(struct ar_str text, struct ar_str *ret_host,
-                               uint16_t *ret_port) AR_MUST;
 
 extern const struct ar_command ar_command_serve, ar_command_docs;
 

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, WORKERS_MAX = 256 };
+enum { PATH_BYTES = 4096 };
 
 static void post_all(struct ar_app *app, void (*fn)(void *))
 {
@@ -38,47 +38,17 @@ static void on_term(void *arg)
 
 static void start_watch(struct ar_app *app);
 
-static bool is_loopback(struct ar_str host)
+/* Every address is free. */
+static enum ar_code check_free(const struct ar_config *c, struct ar_err *err)
 {
-    return ar_str_has_prefix(host, AR_LIT("127.")) || ar_str_is_lit(host, "::1") ||
-           ar_str_is_lit(host, "localhost");
-}
-
-/* Nobody outside can spend the operator's keys unasked. */
-static enum ar_code check_open(const struct ar_app *app, const struct ar_snapshot *s,
-                               struct ar_err *err)
-{
-    bool has_keys = false;
-    for (unsigned i = 0; i < s->upstreams->n; i++) {
-        has_keys |= s->upstreams->v[i].key_count > 0;
-    }
-    if (app->is_public && has_keys && !s->config->allow_open && !s->config->require_token) {
-        return ar_fail(err, AR_INVALID_REQUEST,
-                       "listen has an address that is not a loopback address: whoever reaches it "
-                       "could spend the configured keys; use --allow-open to allow that");
-    }
-    return AR_OK;
-}
-
-/* Addresses are well written, free, and no danger. */
-static enum ar_code check_listen(struct ar_app *app, const struct ar_snapshot *s,
-                                 struct ar_err *err)
-{
-    for (unsigned i = 0; i < s->config->listen.n; i++) {
+    enum ar_code code = AR_OK;
+    for (unsigned i = 0; i < c->listen.n && code == AR_OK; i++) {
         struct ar_str host;
         uint16_t port;
-        if (ar_listen_address(s->config->listen.v[i], &host, &port) != AR_OK) {
-            return ar_fail(err, AR_INVALID_REQUEST,
-                           "not an address to listen on: %.*s (want host:port)",
-                           AR_FMT(s->config->listen.v[i]));
-        }
-        app->is_public |= !is_loopback(host);
-        enum ar_code code = ar_listen_probe(host, port, &port, err);
-        if (code != AR_OK) {
-            return code;
-        }
+        code = ar_listen_address(c->listen.v[i], &host, &port);
+        code = code == AR_OK ? ar_listen_probe(host, port, &port, err) : code;
     }
-    return check_open(app, s, err);
+    return code;
 }
 
 /* What cannot change without a restart is said. */
@@ -107,7 +77,7 @@ static void reload(void *arg)
     struct ar_app *app = arg;
     struct ar_err err = {0};
     struct ar_snapshot *s = ar_snapshot_build(app, &err);
-    if (!s || check_open(app, s, &err) != AR_OK) {
+    if (!s || ar_startup_check_open(s->config, s->upstreams, app->is_public, &err) != AR_OK) {
         ar_snapshot_free(s);
         ar_log_note(AR_LOG_ERROR, "reload", "kept the old configuration: %s", err.note);
         return;
@@ -177,11 +147,12 @@ void ar_app_give_back(struct ar_app *app, const struct ar_snapshot *s)
 static unsigned workers_of(const struct ar_config *c)
 {
     int64_t n = sysconf(_SC_NPROCESSORS_ONLN);
-    if (!ar_str_is_lit(c->workers, "auto") &&
-        ar_str_to_i64(c->workers, 1, WORKERS_MAX, &n) != AR_OK) {
-        return 0;
+    if (ar_str_is_lit(c->workers, "auto")) {
+        return (unsigned)(n > 0 ? n : 1);
     }
-    return (unsigned)(n > 0 ? n : 1);
+    enum ar_code code = ar_str_to_i64(c->workers, 1, UINT16_MAX, &n);
+    AR_ASSERT(code == AR_OK); /* checked when loaded */
+    return (unsigned)n;
 }
 
 static enum ar_code lock_data_dir(struct ar_app *app, struct ar_err *err)
@@ -294,18 +265,11 @@ static enum ar_code boot(struct ar_app *app, struct ar_err *err)
         return AR_INVALID_REQUEST;
     }
     const struct ar_config *c = app->snapshot->config;
-    unsigned workers = workers_of(c);
-    if (workers == 0) {
-        return ar_fail(err, AR_INVALID_REQUEST, "workers must be auto or a number from 1 to %d",
-                       WORKERS_MAX);
-    }
     ar_snapshot_announce(app->snapshot);
-    enum ar_code code = check_listen(app, app->snapshot, err);
+    app->is_public = ar_startup_is_public(c);
+    enum ar_code code = ar_startup_check(c, app->snapshot->upstreams, &app->tls, err);
+    code = code == AR_OK ? check_free(c, err) : code;
     code = code == AR_OK ? lock_data_dir(app, err) : code;
-    if (code == AR_OK && c->tls_cert.n > 0) {
-        app->tls = ar_tls_server(c->tls_cert.p, c->tls_key.p, err);
-        code = app->tls ? AR_OK : AR_INVALID_REQUEST;
-    }
     if (code != AR_OK) {
         return code;
     }
@@ -315,7 +279,7 @@ static enum ar_code boot(struct ar_app *app, struct ar_err *err)
     ar_loop_on_signal(app->loop, SIGINT, on_term, app);
     ar_loop_on_signal(app->loop, SIGHUP, reload, app);
     start_watch(app);
-    make_workers(app, workers);
+    make_workers(app, workers_of(c));
     announce_listening(app);
     return AR_OK;
 }

@@ -12,27 +12,6 @@
 
 enum { TICK_MS = 250, DRAIN_TICK_MS = 20, POOL_IDLE = 64, POOL_IDLE_MS = 60000 };
 
-enum ar_code ar_listen_address(struct ar_str text, struct ar_str *ret_host, uint16_t *ret_port)
-{
-    size_t colon = text.n;
-    int64_t port;
-    while (colon > 0 && text.p[colon - 1] != ':') {
-        colon--;
-    }
-    if (colon == 0 || ar_str_to_i64(ar_str_from(text, colon), 0, 65535, &port) != AR_OK) {
-        return AR_INVALID_REQUEST;
-    }
-    struct ar_str host = ar_str_head(text, colon - 1);
-    if (host.n > 1 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
-        host = ar_str_n(host.p + 1, host.n - 2);
-    } else if (ar_str_find_char(host, ':') < host.n) {
-        return AR_INVALID_REQUEST;
-    }
-    *ret_host = ar_str_is_lit(host, "*") ? AR_LIT("") : host;
-    *ret_port = (uint16_t)port;
-    return AR_OK;
-}
-
 static struct ar_conn_limits limits_of(const struct ar_worker_thread *t)
 {
     const struct ar_config *c = t->worker.snapshot->config;

@@ -4,6 +4,8 @@
  */
 #include "cli/command.h"
 
+#include "cli/startup.h"
+#include "io/tls.h"
 #include "provider/upstream.h"
 
 #include <stdio.h>
@@ -38,6 +40,14 @@ static int check(const struct wish *w)
     if (!c) {
         return 1;
     }
+    struct ar_tls *tls;
+    struct ar_err err = {0};
+    if (ar_startup_check(c, u, &tls, &err) != AR_OK) {
+        (void)fprintf(stderr, "anyrouter: %s\n", err.note);
+        ar_config_free(c);
+        return 1;
+    }
+    ar_tls_unref(tls);
     if (w->json) {
         (void)printf("{\"ok\":true,\"upstreams\":%u}\n", u->n);
     } else {
@@ -81,6 +91,10 @@ static int run(struct ar_args args)
         }
         if ((v = ar_args_value(args, &i, "--config")) != NULL) {
             w.ask.path = v;
+        } else if ((v = ar_args_value(args, &i, "--listen")) != NULL) {
+            w.ask.listen = v;
+        } else if (ar_args_flag(args, i, "--allow-open")) {
+            w.ask.allow_open = true;
         } else if (ar_args_flag(args, i, "--sources")) {
             w.sources = true;
         } else if (ar_args_flag(args, i, "--json")) {
@@ -104,9 +118,10 @@ static int run(struct ar_args args)
 
 const struct ar_command ar_command_config = {
     .name = "config",
-    .usage = "config show|check|path [--config F] [--sources] [--json]",
-    .doc = "show   print every value, secrets masked; --sources says where each came from\n"
-           "check  load as the server would and say what is wrong\n"
+    .usage = "config show|check|path [--config F] [--listen A] [--allow-open] [--sources] [--json]",
+    .doc = "show   print every value, secrets masked; --sources says where each came from and its "
+           "range\n"
+           "check  load as the server would, certificate and key too, and say what is wrong\n"
            "path   the file that is read",
     .run = run,
 };

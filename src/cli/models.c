@@ -4,6 +4,7 @@
  * itself.
  */
 #include "cli/command.h"
+#include "cli/startup.h"
 
 #include "http/exchange.h"
 #include "io/loop.h"
@@ -53,22 +54,18 @@ static void wake(struct ar_waker *w)
 static enum ar_code address_of(const struct ar_config *c, struct ar_origin *ret)
 {
     struct ar_str address = c->listen.n > 0 ? c->listen.v[0] : AR_LIT("127.0.0.1:9999");
-    size_t colon = address.n;
-    while (colon > 0 && address.p[colon - 1] != ':') {
-        colon--;
+    struct ar_str host;
+    uint16_t port;
+    enum ar_code code = ar_listen_address(address, &host, &port);
+    if (code != AR_OK) {
+        return code;
     }
-    int64_t port;
-    struct ar_str host = ar_str_head(address, colon > 0 ? colon - 1 : 0);
-    if (host.n > 1 && host.p[0] == '[') {
-        host = ar_str_n(host.p + 1, host.n - 2);
-    }
-    if (host.n == 0 || ar_str_is_lit(host, "0.0.0.0") || ar_str_is_lit(host, "*")) {
+    if (host.n == 0 || ar_str_is_lit(host, "0.0.0.0")) {
         host = AR_LIT("127.0.0.1");
     }
     *ret = (struct ar_origin){.host = host, .tls = c->tls_cert.n > 0, .insecure = true};
-    enum ar_code code = ar_str_to_i64(ar_str_from(address, colon), 1, 65535, &port);
-    ret->port = (uint16_t)(code == AR_OK ? port : 0);
-    return code;
+    ret->port = port;
+    return port > 0 ? AR_OK : AR_INVALID_REQUEST;
 }
 
 static enum ar_code ask(const struct ar_origin *origin, struct asker *a)

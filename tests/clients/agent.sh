@@ -1,9 +1,9 @@
 # What the scripts of agents share; source it. Usage of a script: CLIENTS_INST=DIR X.sh BASE_URL [KEY]
 # Environment: CLIENTS_INST (folder of install.sh), MODEL, EXPECT (text that must be printed), LIMIT (seconds), PROMPT,
-# EXTRA_ARGS, EXTRA_ENV ("A=B C=D"), KEEP=1 to keep the agent's home and work folder.
+# KEY, EXTRA_ARGS, EXTRA_ENV ("A=B C=D"), KEEP=1 to keep the agent's home and work folder.
 inst=${CLIENTS_INST:?set CLIENTS_INST to the folder that install.sh filled}
 base=${1%/}
-key=${2:-sk-test-not-a-secret}
+key=${2:-${KEY:-sk-test-not-a-secret}}
 [ -n "$base" ] || { echo "usage: $0 BASE_URL [KEY]" >&2; exit 2; }
 expect=${EXPECT:-MOCK-FINAL-ANSWER-7319}
 limit=${LIMIT:-60}

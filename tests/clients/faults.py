@@ -13,11 +13,11 @@ LIMIT_S = 20
 MOST_REQUESTS = 16
 
 
-def attempt(run_script, script, url, limit=LIMIT_S):
+def attempt(run_script, script, url, limit=LIMIT_S, **env):
     """Runs the agent to its end or the limit; gives (seconds, whether it ended by itself)."""
     started = time.monotonic()
     try:
-        run_script(script, url, [], {"LIMIT": str(limit), "CLAUDE_CODE_MAX_RETRIES": "3"}, limit + 15)
+        run_script(script, url, [], {"LIMIT": str(limit), "CLAUDE_CODE_MAX_RETRIES": "3", **env}, limit + 15)
     except subprocess.TimeoutExpired:
         pass
     spent = time.monotonic() - started
@@ -38,10 +38,10 @@ def truncated(run_script, gateway, script, upstream, kind):
 
 
 def refused_key(run_script, gateway, script, upstream):
-    """The caller's key is refused: the agent must end at once."""
+    """The caller's key is refused, as a token that the gateway did not issue: the agent must end at once."""
     with Mock(dialects=[upstream]) as mock:
-        with gateway([mock.upstream(upstream)], require_token=True) as gate:
-            spent, ended = attempt(run_script, script, gate.url)
+        with gateway([mock.upstream(upstream)]) as gate:
+            spent, ended = attempt(run_script, script, gate.url, KEY="sk-ar-v1-" + "a" * 46)
         asked = len(mock.generations())
     detail = f"ended after {spent:.0f} s"
     if asked:

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from conftest import make_certificate
 from harness import wire
 from harness.gateway import BINARY, SLOW, clean_env, free_port
 from harness.http import encode
@@ -114,6 +115,59 @@ def test_options_that_could_not_work_are_refused(tmp_path, line, says):
     got = subprocess.run([BINARY, "config", "check", "--config", file], env=clean_env(), capture_output=True, text=True,
                          timeout=10 * SLOW, check=False)
     assert got.returncode == 1 and says in got.stderr, got
+
+
+def start_and_check(tmp_path, settings, *more):
+    """What config check and serve say of a configuration that neither may take: the same."""
+    file = tmp_path / "a.yaml"
+    file.write_text(json.dumps({"listen": "127.0.0.1:0", **settings}))
+    said = []
+    for command in (["config", "check"], ["serve", "--data-dir", tmp_path / "data"]):
+        got = subprocess.run([BINARY, *command, "--config", file, *more], env=clean_env(), capture_output=True, text=True,
+                             timeout=10 * SLOW, check=False)
+        assert got.returncode == 1, (command, got)
+        said.append([line for line in got.stderr.splitlines() if line.startswith("anyrouter: ")])
+    assert said[0] == said[1] and len(said[0]) == 1, said
+    return said[0][0]
+
+
+def test_a_token_is_not_required_while_there_is_none(tmp_path, upstream):
+    said = start_and_check(tmp_path, {"require_token": True, "upstreams": [place(CHAT, upstream)]})
+    assert "require_token" in said and "cannot issue one" in said
+    said = start_and_check(tmp_path, {"require_token": True, "upstreams": [place(CHAT, upstream)]},
+                           "--listen", "0.0.0.0:0")
+    assert "require_token" in said
+
+
+def test_a_reload_does_not_require_a_token_that_is_not_there(gateway, upstream):
+    upstream.handler = wire.both("chat")
+    gate = gateway({"upstreams": [place(CHAT, upstream)]})
+    gate.write({**base(), "require_token": True, "upstreams": [place(CHAT, upstream)]})
+    gate.signal(signal.SIGHUP)
+    gate.wait_log("kept the old configuration: require_token is true")
+    assert gate.chat(wire.ask("chat")).status == 200
+
+
+def test_what_serve_refuses_config_check_refuses(tmp_path, upstream, tls_files, tmp_path_factory):
+    places = {"upstreams": [place(CHAT, upstream)]}
+    assert "--allow-open" in start_and_check(tmp_path, {**places, "listen": "0.0.0.0:0"})
+    assert "--allow-open" in start_and_check(tmp_path, places, "--listen", "[::]:0")
+    assert "not an address to listen on: nowhere" in start_and_check(tmp_path, {**places, "listen": "nowhere"})
+    many = [f"127.0.0.1:{port}" for port in range(20001, 20018)]
+    assert "17 addresses: at most 16" in start_and_check(tmp_path, {**places, "listen": many})
+    cert, key = str(tls_files.cert), str(tls_files.key)
+    other = make_certificate(tmp_path_factory.mktemp("other"))
+    gone = str(tmp_path / "gone.pem")
+    for tls, words in (({"cert": gone, "key": key}, ["certificate", gone]), ({"cert": cert, "key": gone}, ["key", gone]),
+                       ({"cert": cert, "key": str(other.key)}, ["key", str(other.key)]),
+                       ({"cert": key, "key": key}, ["certificate", key]), ({"cert": cert}, ["tls needs both"])):
+        said = start_and_check(tmp_path, {**places, "tls": tls})
+        assert all(word[-20:] in said for word in words), said
+    file = tmp_path / "good.yaml"
+    file.write_text(json.dumps({**places, "listen": "0.0.0.0:0", "tls": {"cert": cert, "key": key}}))
+    got = subprocess.run([BINARY, "config", "check", "--config", file, "--allow-open"], env=clean_env(),
+                         capture_output=True, text=True, timeout=10 * SLOW, check=False)
+    assert got.returncode == 0 and got.stdout.startswith("ok: "), got
 
 
 def test_a_timeout_of_zero_is_none(gateway, upstream):

@@ -581,6 +581,29 @@ static void test_a_worker_can_stop_in_the_middle(void **state)
     world_done(&v);
 }
 
+static void test_where_a_token_is_required_others_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *headers, *want;
+    } CASES[] = {
+        {CHAT, "", "x-anyrouter-error: key_missing"},
+        {CHAT, "x-api-key: k\r\n", "x-anyrouter-error: key_invalid"},
+        {CHAT, "Authorization: Bearer k\r\n", "HTTP/1.1 401 "},
+        {MESSAGES, "x-api-key: k\r\n", "HTTP/1.1 403 "},
+        {MESSAGES, "x-api-key: k\r\n", "permission_error"},
+    };
+    struct world v;
+    struct kit_peer p;
+    world_init(&v, "require_token: true\nupstreams: [{provider: echo}]\n");
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        ask(&v, &p, CASES[i].path, CASES[i].headers, ASK("echo/text", ""));
+        check_has(&p, CASES[i].want);
+        kit_peer_close(&p);
+    }
+    world_done(&v);
+}
+
 static void test_web_pages_do_not_spend_the_operators_keys(void **state)
 {
     (void)state;
@@ -706,6 +729,7 @@ int main(void)
         cmocka_unit_test(test_snapshots_live_until_their_last_flow),
         cmocka_unit_test(test_a_worker_can_stop_in_the_middle),
         cmocka_unit_test(test_a_keep_alive_is_never_half),
+        cmocka_unit_test(test_where_a_token_is_required_others_are_refused),
         cmocka_unit_test(test_web_pages_do_not_spend_the_operators_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
