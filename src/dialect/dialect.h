@@ -34,8 +34,9 @@ struct ar_edit {
 };
 enum { AR_EDITS_MAX = 8 };
 
-/* What one pass over a body finds; all that a native request ever needs. Spans are of the body,
- * members with their comma are for removal. Strings: body or arena. */
+/* What one pass over a body finds (where the path names model and stream, flow fills them in); all
+ * that a native request ever needs. Spans are of the body, members with their comma are for
+ * removal. Strings: body or arena. */
 struct ar_span {
     size_t at, n; /* n 0: not there */
 };
@@ -51,7 +52,12 @@ struct ar_outline {
     struct ar_str wishes, models;     /* their values, raw; absent: none */
     int64_t max_out_tokens;           /* -1 unset */
     struct ar_str user_id, cache_key; /* dec; affinity */
-    bool has_thread;                  /* Anthropic: thread{...} */
+    struct ar_str previous_id,
+        conversation;  /* dec; Responses: state that somebody holds; absent: none */
+    bool background;   /* Responses */
+    enum ar_tri store; /* Responses: SET with store_on */
+    bool store_on;
+    bool has_thread;      /* Anthropic: thread{...} */
     const char *sampling; /* Anthropic: a sampling field that is set, static; NULL: none */
     bool has_envelope;    /* may hold another vendor's thinking in our envelope: decode, even on the
                              native path */
@@ -98,8 +104,11 @@ struct ar_write_how {
 struct ar_dialect {
     const char *name, *doc;
     uint8_t id;
-    enum ar_vendor vendor;                  /* whose thinking material travels here unwrapped */
-    const char *path_generate, *path_count; /* joined to a base URL (INTERFACE 5) */
+    enum ar_vendor vendor; /* whose thinking material travels here unwrapped */
+    /* Joined to a base URL (INTERFACE 5). {model} stands for the model's name, where the path and
+     * not the body names it. path_stream: NULL: path_generate streams too. path_count: NULL: none.
+     */
+    const char *path_generate, *path_stream, *path_count;
 
     /* facing a client */
     enum ar_code (*outline)(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,

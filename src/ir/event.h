@@ -58,8 +58,9 @@ struct ar_response {
     struct ar_usage usage;
     struct ar_response *more; /* further candidates (n > 1): blocks and stop only */
     struct ar_str service_tier;
-    struct ar_str logprobs; /* raw; Chat's choices[].logprobs */
-    bool has_stop;          /* false: the answer did not say how it ended */
+    struct ar_str logprobs;          /* raw; Chat's choices[].logprobs */
+    struct ar_str grounding, safety; /* raw; Gemini's groundingMetadata and safetyRatings */
+    bool has_stop;                   /* false: the answer did not say how it ended */
 };
 
 enum ar_event_kind {

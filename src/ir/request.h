@@ -8,10 +8,9 @@
 #ifndef AR_IR_REQUEST_H
 #define AR_IR_REQUEST_H
 
-#include "base/arena.h"
+#include "ir/settings.h"
 
 enum ar_vendor { AR_VENDOR_OTHER, AR_VENDOR_OPENAI, AR_VENDOR_ANTHROPIC, AR_VENDOR_GOOGLE };
-enum ar_tri { AR_UNSET, AR_NULL, AR_SET };
 enum ar_role { AR_USER, AR_ASSISTANT, AR_SYSTEM };
 
 enum ar_block_kind {
@@ -51,6 +50,16 @@ struct ar_media {
     bool citations;
 };
 
+/* Calls that OpenAI's Responses spells as items of their own; for everybody else they are functions
+ * with the arguments of that item as a JSON object. */
+enum ar_native {
+    AR_NATIVE_NONE,
+    AR_NATIVE_LOCAL_SHELL,
+    AR_NATIVE_SHELL,
+    AR_NATIVE_APPLY_PATCH,
+    AR_NATIVE_TOOL_SEARCH
+};
+
 struct ar_block {
     struct ar_block *next;
     struct ar_block *inner; /* content of a tool_result, or of a document made of blocks */
@@ -58,16 +67,19 @@ struct ar_block {
     enum ar_vendor vendor; /* whose, for the server_*, compaction and opaque kinds */
     struct ar_str text; /* esc: text, thinking, refusal. dec: input of a tool_use exactly as sent */
     struct ar_str id;   /* dec: tool_use; tool_result: id of the call it answers */
-    struct ar_str name, ns;  /* dec: tool; namespace */
-    struct ar_str cache_ttl; /* dec: 5m 1h 30m 12h; absent: no marker; empty: default */
-    struct ar_str citations; /* raw JSON array */
+    struct ar_str name, ns;       /* dec: tool (a result may name it too); namespace */
+    struct ar_str item_id, phase; /* dec: Responses: the item's own id; a message's phase */
+    struct ar_str meta;           /* raw: side facts for the own vendor (Gemini's videoMetadata) */
+    struct ar_str cache_ttl;      /* dec: 5m 1h 30m 12h; absent: no marker; empty: default */
+    struct ar_str citations;      /* raw JSON array */
     struct ar_str
         raw; /* raw JSON of the whole wire block, for kinds that other vendors cannot carry */
     struct ar_media *media;
     struct ar_opaque *sig;
-    bool freeform; /* tool_use: input is text of a custom tool, not JSON */
-    bool is_error; /* tool_result */
-    bool is_plain; /* text, tool_result: the wire had a bare string, not a block list */
+    enum ar_native native; /* tool_use, tool_result */
+    bool freeform;         /* tool_use: input is text of a custom tool, not JSON */
+    bool is_error;         /* tool_result */
+    bool is_plain;         /* text, tool_result: the wire had a bare string, not a block list */
 };
 
 struct ar_turn {
@@ -85,6 +97,8 @@ struct ar_tool {
                               built in, wire form in raw) */
     struct ar_str name; /* dec; server: vendor-neutral (web_search, bash, text_editor, ...) or the
                            wire type */
+    struct ar_str ns, ns_about;    /* dec, esc: the namespace it belongs to, and its description */
+    enum ar_native native;         /* function: what Responses calls it; schema built in */
     struct ar_str description;     /* esc */
     struct ar_str schema;          /* raw JSON Schema; absent: no arguments */
     struct ar_str grammar, syntax; /* custom: esc definition, dec lark|regex */
@@ -92,78 +106,6 @@ struct ar_tool {
     struct ar_str cache_ttl;       /* as in ar_block */
     enum ar_tri strict;            /* UNSET, or SET with strict_on */
     bool strict_on, defer;
-};
-
-enum ar_choice {
-    AR_CHOICE_UNSET,
-    AR_CHOICE_AUTO,
-    AR_CHOICE_NONE,
-    AR_CHOICE_REQUIRED,
-    AR_CHOICE_NAMED,
-    AR_CHOICE_ALLOWED_AUTO,
-    AR_CHOICE_ALLOWED_REQUIRED
-};
-struct ar_name {
-    struct ar_name *next;
-    struct ar_str s; /* dec, or esc where the user says */
-};
-
-/* A number of the wire: source spelling kept so that 0.10 stays 0.10. */
-struct ar_num {
-    enum ar_tri tri;
-    double d;
-    struct ar_str src;
-};
-struct ar_int {
-    enum ar_tri tri;
-    int64_t i;
-};
-
-/* Effort levels in order; UNSET says nothing. */
-enum ar_effort {
-    AR_EFFORT_UNSET,
-    AR_EFFORT_NONE,
-    AR_EFFORT_MINIMAL,
-    AR_EFFORT_LOW,
-    AR_EFFORT_MEDIUM,
-    AR_EFFORT_HIGH,
-    AR_EFFORT_XHIGH,
-    AR_EFFORT_MAX
-};
-enum ar_reason_mode {
-    AR_REASON_UNSET,
-    AR_REASON_OFF,
-    AR_REASON_ADAPTIVE,
-    AR_REASON_BUDGET,
-    AR_REASON_BETWEEN_TOOLS
-};
-enum ar_reason_show { AR_SHOW_UNSET, AR_SHOW_OMITTED, AR_SHOW_SUMMARY };
-enum ar_format { AR_FORMAT_UNSET, AR_FORMAT_TEXT, AR_FORMAT_JSON, AR_FORMAT_SCHEMA };
-
-struct ar_settings {
-    struct ar_int max_tokens, n, top_logprobs, seed;
-    struct ar_num temperature, top_p, top_k, freq_penalty, pres_penalty;
-    bool logprobs;
-    struct ar_str logit_bias; /* raw */
-    struct ar_name *stop;     /* esc */
-    enum ar_reason_mode reason_mode;
-    enum ar_effort effort;
-    int64_t budget; /* tokens, with AR_REASON_BUDGET */
-    enum ar_reason_show show;
-    enum ar_format format;
-    struct ar_str schema, schema_name, schema_description; /* raw, dec, esc */
-    enum ar_tri schema_strict;                             /* SET with schema_strict_on */
-    bool schema_strict_on;
-    enum ar_choice choice;
-    struct ar_name *choice_names; /* dec */
-    enum ar_tri parallel;         /* SET with parallel_on */
-    bool parallel_on;
-    struct ar_str verbosity, service_tier, speed, user_id, cache_key; /* dec */
-    bool include_usage; /* Chat: the client wants the usage chunk */
-    struct ar_str betas,
-        version;     /* dec: anthropic-beta, anthropic-version of the client's headers */
-    bool auto_cache; /* Anthropic's top-level cache_control */
-    struct ar_str auto_cache_ttl; /* dec */
 };
 
 /* A wire field that the IR has no name for. It goes back to the dialect `from` verbatim; for any
@@ -200,12 +142,5 @@ enum ar_code ar_request_seal(struct ar_request *r, struct ar_arena *a, struct ar
 /* List helpers: append at the end of a singly linked list given its last-link pointer. */
 struct ar_block *ar_block_new(struct ar_arena *a, enum ar_block_kind kind, struct ar_block ***tail);
 struct ar_turn *ar_turn_new(struct ar_arena *a, enum ar_role role, struct ar_turn ***tail);
-struct ar_name *ar_name_new(struct ar_arena *a, struct ar_str s, struct ar_name ***tail);
-
-/* Reasoning level <-> token budget (PROTOCOLS 6.6): level -> budget -> level is the identity. */
-int64_t ar_effort_budget(enum ar_effort e);
-enum ar_effort ar_budget_effort(int64_t tokens);
-const char *ar_effort_name(enum ar_effort e);    /* "low"; UNSET: NULL */
-enum ar_effort ar_effort_of(struct ar_str name); /* unknown: UNSET */
 
 #endif
