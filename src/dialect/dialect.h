@@ -159,7 +159,7 @@ struct ar_dialect {
     void (*reader_done)(struct ar_reader *r);
 };
 
-extern const struct ar_dialect ar_dialect_chat, ar_dialect_anthropic;
+extern const struct ar_dialect ar_dialect_chat, ar_dialect_anthropic, ar_dialect_responses;
 /* By id; and by name or accepted spelling ("messages", "openai"), NULL: unknown. */
 const struct ar_dialect *ar_dialect_by_id(unsigned id);
 const struct ar_dialect *ar_dialect_by_name(struct ar_str name);
