@@ -279,7 +279,7 @@ static void read_delta(struct ar_reader *r, struct ar_jval d)
     }
 }
 
-static void fail_by(struct ar_reader *r, struct ar_str body)
+void ar_chat_fail_by(struct ar_reader *r, struct ar_str body, struct ar_str raw)
 {
     struct ar_fault *f = ar_arena_new(r->a, struct ar_fault);
     if (!f) {
@@ -288,7 +288,7 @@ static void fail_by(struct ar_reader *r, struct ar_str body)
     }
     ar_chat_decode_error(200, body, r->a, f);
     r->ended = true;
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f});
+    ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f, .raw = raw});
 }
 
 /* Only candidate 0 is shown: no other dialect has more than one on a stream. */
@@ -347,12 +347,12 @@ static void end_stream(struct ar_reader *r)
 static void read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_str data)
 {
     if (ar_chat_is_error(ar_json_get_lit(root, "error"))) {
-        fail_by(r, data);
+        ar_chat_fail_by(r, data, (struct ar_str){0});
         return;
     }
     struct ar_jval choice = first_choice(root);
     if (ar_chat_is_error(ar_json_get_lit(choice, "error"))) { /* OpenRouter */
-        fail_by(r, ar_json_raw(choice));
+        ar_chat_fail_by(r, ar_json_raw(choice), (struct ar_str){0});
         return;
     }
     if (!r->started) {
@@ -392,7 +392,7 @@ void ar_chat_read_frame(struct ar_reader *r, const struct ar_frame *f)
     if (ar_str_is_lit(data, "[DONE]")) {
         end_stream(r);
     } else if (ar_str_is_lit(f->name, "error")) {
-        fail_by(r, data);
+        ar_chat_fail_by(r, data, (struct ar_str){0});
     } else if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) != AR_OK ||
                !ar_json_is(ar_json_root(&r->doc), AR_J_OBJECT)) {
         ar_chat_fail(r, AR_UPSTREAM_ERROR,

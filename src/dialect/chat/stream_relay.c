@@ -127,18 +127,6 @@ static void put_first_content(struct ar_reader *r, enum ar_block_kind kind, stru
     }
 }
 
-static void relay_error(struct ar_reader *r, struct ar_str body, struct ar_str raw)
-{
-    struct ar_fault *f = ar_arena_new(r->a, struct ar_fault);
-    if (!f) {
-        ar_chat_fail(r, AR_TOO_LARGE, "the answer is too large");
-        return;
-    }
-    ar_chat_decode_error(200, body, r->a, f);
-    r->ended = true;
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f, .raw = raw});
-}
-
 static bool has_changed(const struct ar_usage *old, const struct ar_usage *now)
 {
     return old->in_total != now->in_total || old->out_total != now->out_total ||
@@ -152,7 +140,7 @@ static bool note(struct ar_reader *r, struct ar_jval root, struct ar_str data, s
     enum ar_block_kind kind;
     struct ar_jval choices = ar_json_get_lit(root, "choices");
     if (ar_chat_is_error(ar_json_get_lit(root, "error"))) {
-        relay_error(r, data, whole);
+        ar_chat_fail_by(r, data, whole);
         return false;
     }
     bool had_usage = ar_json_is(ar_json_get_lit(root, "usage"), AR_J_OBJECT);
@@ -166,7 +154,7 @@ static bool note(struct ar_reader *r, struct ar_jval root, struct ar_str data, s
     struct ar_jiter it = ar_json_iter(choices);
     while (ar_json_next(&it)) {
         if (ar_chat_is_error(ar_json_get_lit(it.val, "error"))) {
-            relay_error(r, ar_json_raw(it.val), whole);
+            ar_chat_fail_by(r, ar_json_raw(it.val), whole);
             return false;
         }
         struct ar_jval delta = ar_json_get_lit(it.val, "delta");
@@ -236,7 +224,7 @@ void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f)
         return;
     }
     if (ar_str_is_lit(f->name, "error") && data.n) {
-        relay_error(r, data, raw);
+        ar_chat_fail_by(r, data, raw);
         return;
     }
     if (!data.n || (r->committed && tells_nothing(data))) {
