@@ -98,6 +98,37 @@ static struct ar_str pass_target(struct ar_flow *f, const struct ar_candidate *c
     return out;
 }
 
+/* A target with the model's name where it stands for it; a slash stays, what could end a path is
+ * escaped (RFC 3986 3.3). */
+static struct ar_str name_model(struct ar_flow *f, struct ar_str target, struct ar_str model)
+{
+    static const char HEX[] = "0123456789ABCDEF";
+    struct ar_str mark = AR_LIT("{model}");
+    size_t at = ar_str_find(target, mark);
+    if (at == target.n) {
+        return target;
+    }
+    size_t cap = target.n + 3 * model.n;
+    struct ar_buf b = {.p = ar_arena_alloc(&f->arena, cap), .cap = cap, .max = cap};
+    if (!b.p) {
+        return (struct ar_str){NULL, 0}; /* over the cap: the attempt's encoding fails */
+    }
+    ar_buf_str(&b, ar_str_head(target, at));
+    for (size_t i = 0; i < model.n; i++) {
+        unsigned char c = (unsigned char)model.p[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     (c != 0 && strchr("-._~/:@", c));
+        if (plain) {
+            ar_buf_char(&b, (char)c);
+        } else {
+            char esc[3] = {'%', HEX[c >> 4], HEX[c & 15]};
+            ar_buf_put(&b, esc, sizeof esc);
+        }
+    }
+    ar_buf_str(&b, ar_str_from(target, at + mark.n));
+    return ar_buf_view(&b);
+}
+
 static void fill_target(struct ar_flow *f, const struct ar_candidate *c, struct ar_target *t)
 {
     *t = (struct ar_target){.model = c->model, .vendor = c->upstream->provider->vendor};
@@ -132,19 +163,19 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
     fill_target(f, c, &s->target);
     if (c->base) {
         s->origin = c->base->origin;
-        s->path = f->op == AR_OP_PASS ? pass_target(f, c)
-                                      : c->base->targets[c->dialect->id][f->op == AR_OP_COUNT];
+        enum ar_asked asked = f->op == AR_OP_COUNT ? AR_ASK_COUNT
+                              : s->target.stream   ? AR_ASK_STREAM
+                                                   : AR_ASK_WHOLE;
+        s->path = f->op == AR_OP_PASS
+                      ? pass_target(f, c)
+                      : name_model(f, c->base->targets[c->dialect->id][asked], c->model);
     }
     s->method = f->op == AR_OP_PASS ? f->head->method : AR_LIT("POST");
     s->secret = c->secret;
-    if (c->secret.n > 0 && p->auth != AR_AUTH_NONE) {
-        bool bearer = p->auth == AR_AUTH_X_API_KEY && c->callers_secret &&
-                      ar_str_has_prefix(c->secret, AR_LIT("sk-ant-oat"));
-        s->auth_header = bearer ? AR_LIT("authorization") : ar_str_of(ar_auth_header(p->auth));
-        const char *prefix = bearer ? "Bearer " : ar_auth_prefix(p->auth);
-        s->auth_value =
-            prefix[0] ? ar_arena_join(&f->arena, ar_str_of(prefix), c->secret) : c->secret;
-    }
+    struct ar_header auth;
+    ar_auth_put(p, c->secret, c->callers_secret, &f->arena, &auth);
+    s->auth_header = auth.name;
+    s->auth_value = auth.value;
     s->op = f->op;
     s->native = f->seat.native;
     s->upstream_stream = s->target.stream;

@@ -35,6 +35,10 @@ const struct ar_provider *ar_provider_find(struct ar_str name);
 /* Header that carries a secret. */
 const char *ar_auth_header(enum ar_auth a);
 const char *ar_auth_prefix(enum ar_auth a);
+/* Header and value that carry a secret to p; value n 0: none. callers: not the operator's.
+ * Arena. */
+void ar_auth_put(const struct ar_provider *p, struct ar_str secret, bool callers,
+                 struct ar_arena *a, struct ar_header *ret);
 
 /* Row of models.def for a model's name: vendor, caps and limit of t. */
 void ar_model_facts(struct ar_str model, struct ar_target *t);

@@ -75,6 +75,21 @@ const char *ar_auth_prefix(enum ar_auth a)
     return AUTHS[a].prefix;
 }
 
+void ar_auth_put(const struct ar_provider *p, struct ar_str secret, bool callers,
+                 struct ar_arena *a, struct ar_header *ret)
+{
+    *ret = (struct ar_header){{NULL, 0}, {NULL, 0}};
+    if (secret.n == 0 || p->auth == AR_AUTH_NONE) {
+        return;
+    }
+    /* A signed-in user's token of Anthropic's is no API key. */
+    bool bearer =
+        p->auth == AR_AUTH_X_API_KEY && callers && ar_str_has_prefix(secret, AR_LIT("sk-ant-oat"));
+    const char *prefix = bearer ? "Bearer " : ar_auth_prefix(p->auth);
+    ret->name = bearer ? AR_LIT("authorization") : ar_str_of(ar_auth_header(p->auth));
+    ret->value = prefix[0] ? ar_arena_join(a, ar_str_of(prefix), secret) : secret;
+}
+
 void ar_model_facts(struct ar_str model, struct ar_target *t)
 {
     char plain[128]; /* lower case, dots as dashes */
