@@ -96,16 +96,24 @@ static enum ar_code build_base(struct ar_config *c, const struct ar_conf_upstrea
 /* Request target for an operation in a dialect: the row's template behind the base URL's path, or
  * the dialect's own path joined. */
 static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base *b,
-                               unsigned dialect, bool count, struct ar_arena *a)
+                               unsigned dialect, enum ar_asked asked, struct ar_arena *a)
 {
-    const char *template = u->provider->paths[dialect];
+    const char *template = u->provider->paths[dialect], *more = "";
     const struct ar_dialect *d = ar_dialect_by_id(dialect);
-    if (!template || !template[0]) {
-        const char *path = count ? d->path_count : d->path_generate;
-        return path ? ar_base_join(b, ar_str_of(path), a) : (struct ar_str){NULL, 0};
+    const char *own = asked == AR_ASK_COUNT                      ? d->path_count
+                      : asked == AR_ASK_STREAM && d->path_stream ? d->path_stream
+                                                                 : d->path_generate;
+    if (!own) {
+        return (struct ar_str){NULL, 0};
     }
-    return ar_arena_fmt(a, "%.*s%s%s%s%.*s", AR_FMT(b->path), template,
-                        count ? "/count_tokens" : "", b->query.n > 0 ? "?" : "", AR_FMT(b->query));
+    if (!template || !template[0]) {
+        return ar_base_join(b, ar_str_of(own), a);
+    }
+    if (ar_str_has_prefix(ar_str_of(own), ar_str_of(d->path_generate))) {
+        more = own + strlen(d->path_generate); /* "/count_tokens" */
+    }
+    return ar_arena_fmt(a, "%.*s%s%s%s%.*s", AR_FMT(b->path), template, more,
+                        b->query.n > 0 ? "?" : "", AR_FMT(b->query));
 }
 
 static enum ar_code build_bases(struct ar_config *c, struct ar_upstream *u, struct ar_err *err)
@@ -125,8 +133,10 @@ static enum ar_code build_bases(struct ar_config *c, struct ar_upstream *u, stru
             return code;
         }
         for (unsigned d = 0; d < AR_DIALECT_COUNT; d++) {
-            u->bases[i].targets[d][0] = target_of(u, &u->bases[i], d, false, &c->arena);
-            u->bases[i].targets[d][1] = target_of(u, &u->bases[i], d, true, &c->arena);
+            for (unsigned k = 0; k < AR_ASKED; k++) {
+                u->bases[i].targets[d][k] =
+                    target_of(u, &u->bases[i], d, (enum ar_asked)k, &c->arena);
+            }
         }
         u->base_count++;
     }
@@ -289,6 +299,6 @@ struct ar_str ar_base_join(const struct ar_base *b, struct ar_str full_path, str
         size_t slash = 1 + ar_str_find_char(ar_str_from(full_path, 1), '/');
         tail = ar_str_from(full_path, slash);
     }
-    return ar_arena_fmt(a, "%.*s%.*s%s%.*s", AR_FMT(b->path), AR_FMT(tail),
-                        b->query.n > 0 ? "?" : "", AR_FMT(b->query));
+    const char *sep = b->query.n == 0 ? "" : ar_str_find_char(tail, '?') < tail.n ? "&" : "?";
+    return ar_arena_fmt(a, "%.*s%.*s%s%.*s", AR_FMT(b->path), AR_FMT(tail), sep, AR_FMT(b->query));
 }

@@ -8,10 +8,13 @@
 
 struct ar_health; /* route/health.h */
 
+/* What is asked of a place, for its request target. */
+enum ar_asked { AR_ASK_WHOLE, AR_ASK_STREAM, AR_ASK_COUNT, AR_ASKED };
 struct ar_base {
     struct ar_origin origin;
-    struct ar_str url, path, query;             /* path: of the base URL, no trailing slash */
-    struct ar_str targets[AR_DIALECT_COUNT][2]; /* request target by dialect; generate, count */
+    struct ar_str url, path, query; /* path: of the base URL, no trailing slash */
+    /* Request target by dialect; {model} in it stands for the model's name. n 0: none. */
+    struct ar_str targets[AR_DIALECT_COUNT][AR_ASKED];
     struct ar_health *health;
 };
 struct ar_key {

@@ -47,8 +47,8 @@ static void test_base_urls_are_joined(void **state)
                        CASES[i].base);
         struct ar_config *c = load_good(text);
         const struct ar_base *b = build(c)->v[0].bases;
-        CHECK_STR(b->targets[AR_DIALECT_CHAT][0], CASES[i].chat);
-        CHECK_STR(b->targets[AR_DIALECT_ANTHROPIC][0], CASES[i].messages);
+        CHECK_STR(b->targets[AR_DIALECT_CHAT][AR_ASK_WHOLE], CASES[i].chat);
+        CHECK_STR(b->targets[AR_DIALECT_ANTHROPIC][AR_ASK_WHOLE], CASES[i].messages);
         ar_config_free(c);
     }
 }
@@ -92,7 +92,7 @@ static void test_every_row_is_joined(void **state)
             assert_true(p->paths[u->dialects[d]->id] != NULL);
         }
         for (unsigned d = 0; d < AR_DIALECT_COUNT && !(p->flags & AR_PLACE_GENERATOR); d++) {
-            struct ar_str target = u->bases[0].targets[d][0];
+            struct ar_str target = u->bases[0].targets[d][AR_ASK_WHOLE];
             assert_true(target.n > 1 && target.p[0] == '/');
             assert_true(ar_str_has_suffix(target, d == AR_DIALECT_CHAT ? AR_LIT("/chat/completions")
                                                                        : AR_LIT("/messages")));
@@ -105,13 +105,13 @@ static void test_every_row_is_joined(void **state)
                 assert_int_equal(p->paths[AR_DIALECT_CHAT] != NULL, KNOWN[k].chat != NULL);
                 assert_int_equal(p->paths[AR_DIALECT_ANTHROPIC] != NULL, KNOWN[k].messages != NULL);
                 if (KNOWN[k].chat) {
-                    CHECK_STR(u->bases[0].targets[AR_DIALECT_CHAT][0], KNOWN[k].chat);
+                    CHECK_STR(u->bases[0].targets[AR_DIALECT_CHAT][AR_ASK_WHOLE], KNOWN[k].chat);
                 }
                 if (KNOWN[k].messages) {
-                    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][0], KNOWN[k].messages);
+                    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][AR_ASK_WHOLE], KNOWN[k].messages);
                 }
                 if (KNOWN[k].count) {
-                    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][1], KNOWN[k].count);
+                    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][AR_ASK_COUNT], KNOWN[k].count);
                 }
             }
         }
