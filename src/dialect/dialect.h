@@ -159,7 +159,8 @@ struct ar_dialect {
     void (*reader_done)(struct ar_reader *r);
 };
 
-extern const struct ar_dialect ar_dialect_chat, ar_dialect_anthropic, ar_dialect_responses;
+extern const struct ar_dialect ar_dialect_chat, ar_dialect_anthropic, ar_dialect_responses,
+    ar_dialect_gemini;
 /* By id; and by name or accepted spelling ("messages", "openai"), NULL: unknown. */
 const struct ar_dialect *ar_dialect_by_id(unsigned id);
 const struct ar_dialect *ar_dialect_by_name(struct ar_str name);
