@@ -101,6 +101,15 @@ static const struct ar_endpoint *find(const struct ar_endpoint *rows, struct ar_
     return found;
 }
 
+/* The same, for a path that is none of ours: it is named. */
+static enum ar_next fail_path(struct ar_flow *f, enum ar_code code, const char *note)
+{
+    char text[320];
+    struct ar_str path = ar_str_head(f->path, 100);
+    (void)snprintf(text, sizeof text, "%.*s: %s", AR_FMT(path), note);
+    return ar_flow_fail(f, code, text);
+}
+
 enum ar_next ar_run_identify(struct ar_flow *f)
 {
     bool takes;
@@ -137,8 +146,7 @@ enum ar_next ar_run_identify(struct ar_flow *f)
     f->endpoint = NULL;
     f->op = AR_OP_PASS;
     if (!ar_str_has_prefix(f->path, AR_LIT("/v1/")) || climbs(f->path, &f->arena)) {
-        return ar_flow_fail(f, AR_ENDPOINT_NOT_FOUND,
-                            "there is no such path; the API is below /v1");
+        return fail_path(f, AR_ENDPOINT_NOT_FOUND, "there is no such path; the API is below /v1");
     }
     return ar_flow_to(f, &ar_step_authenticate);
 }
@@ -283,15 +291,16 @@ enum ar_next ar_run_plan(struct ar_flow *f)
                               .now_ms = ar_loop_now_ms(f->worker->loop)};
     enum ar_code code = ar_plan_make(&ask, &f->arena, &f->plan, &err);
     if (pass && code == AR_MODEL_NOT_FOUND && ask.any_model) {
-        code = AR_ENDPOINT_NOT_FOUND;
+        return fail_path(f, AR_ENDPOINT_NOT_FOUND,
+                         "the gateway does not answer this path itself, and no upstream takes it");
     }
     if (pass && ask.callers_only && code == AR_KEY_MISSING) {
-        return ar_flow_fail(
-            f, AR_SCOPE_MISSING,
-            "this path needs your own key for an upstream that takes callers' keys (shared_paths)");
+        return fail_path(f, AR_SCOPE_MISSING,
+                         "the gateway does not answer this path itself, and passes it on only with "
+                         "your own key to an upstream that takes callers' keys (shared_paths)");
     }
     if (code != AR_OK) {
-        return ar_flow_fail(f, code, err.note);
+        return pass ? fail_path(f, code, err.note) : ar_flow_fail(f, code, err.note);
     }
     f->ping_at_ms = f->wants_stream ? ask.now_ms + f->snapshot->config->ping_interval : AR_NEVER;
     return ar_flow_to(f, &ar_step_pick);

@@ -180,3 +180,24 @@ def test_pings_are_no_sign_of_an_answer(gateway, upstream, client, provider, pin
         assert got.status == 200 and not got.complete and b'"error"' in got.body and b"a" in got.body, got
     else:
         assert got.status == 504 and got.error == "upstream_timeout", got
+
+
+# ---------------------------------------------------------------- paths that are none of ours
+
+
+@pytest.mark.parametrize("method,path,body,code", [
+    ("POST", "/v1/nosuch/thing", {"model": "m", "input": "x"}, "scope_missing"),
+    ("GET", "/v1/nosuch/thing", None, "scope_missing"),
+    ("POST", "/v1/nosuch/thing", {"model": "other"}, "model_not_found"),
+    ("GET", "/v1/messages/batches", None, "endpoint_not_found"),
+    ("POST", "/v1/messages/batches", {}, "endpoint_not_found"),
+    ("GET", "/v2/nosuch", None, "endpoint_not_found")])
+def test_a_wrong_path_is_named(gateway, upstream, method, path, body, code):
+    """Whoever mistyped a path hears of the path, in the dialect it belongs to, not of a model he never named."""
+    gate = gateway({"upstreams": [place(CHAT, upstream, models=["m"])]})
+    got = gate.ask(method, path, body)
+    said = got.json["error"]["message"]
+    assert got.error == code and path in said, got
+    assert "model" not in said or "other" in said, said
+    assert ("type" in got.json) == path.startswith("/v1/messages"), got.json
+    assert not upstream.requests
