@@ -128,8 +128,8 @@ def run_faults(script, upstream):
     """How an agent takes failures (faults.py)."""
     from harness import Gateway
 
-    def gateway(upstreams, **more):
-        return Gateway({"workers": 1, "upstreams": upstreams, **more})
+    def gateway(upstreams):
+        return Gateway({"workers": 1, "upstreams": upstreams})
 
     for name, complaint, detail in faults.check(run_script, gateway, script, upstream):
         yield Step("FAIL" if complaint else "PASS", name, 0, f"{complaint}: {detail}" if complaint else detail)
