@@ -5,9 +5,13 @@
 
 #include <stdio.h>
 
-static const struct ar_command *const COMMANDS[] = {&ar_command_serve,   &ar_command_config,
-                                                    &ar_command_models,  &ar_command_docs,
-                                                    &ar_command_version, NULL};
+static const struct ar_command *const COMMANDS[] = {&ar_command_serve,
+                                                    &ar_command_config,
+                                                    &ar_command_models,
+                                                    &ar_command_translate,
+                                                    &ar_command_docs,
+                                                    &ar_command_version,
+                                                    NULL};
 
 static int help(FILE *out)
 {

@@ -12,7 +12,8 @@ struct ar_command {
     const char *name, *usage, *doc;
     int (*run)(struct ar_args args); /* exit code: 0, 1 error, 2 usage */
 };
-extern const struct ar_command ar_command_config, ar_command_models, ar_command_version;
+extern const struct ar_command ar_command_config, ar_command_models, ar_command_translate,
+    ar_command_version;
 
 /* Takes an option with a value ("--config F" or "--config=F") at argv[*i]; moves *i. NULL: another
  * argument. A missing value is "": a usage error. */

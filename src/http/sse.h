@@ -27,6 +27,7 @@ enum ar_poll ar_sse_next(struct ar_sse *s, struct ar_str in, size_t *ret_used,
 enum ar_poll ar_sse_rest(struct ar_sse *s, struct ar_frame *ret);
 bool ar_sse_is_between(const struct ar_sse *s); /* no half frame is held */
 
-extern const struct ar_framing ar_framing_sse;
+/* framing.c: LF; CRLF; elements of one array. */
+extern const struct ar_framing ar_framing_sse, ar_framing_sse_crlf, ar_framing_json_array;
 
 #endif
