@@ -181,13 +181,29 @@ void ar_worker_switch(struct ar_worker *w, const struct ar_snapshot *s)
     w->retire(w, old);
 }
 
+/* Sets the step that ends f: its client hears why where there is room for it; who is asked a second
+ * time takes nothing any more. */
+static void stop_flow(struct ar_flow *f)
+{
+    struct ar_event why = {.kind = AR_EV_ERROR, .fault = &f->fault};
+    f->gone = f->cut || f->settled;
+    f->cut = true;
+    f->step = f->settled ? &ar_step_finish : &ar_step_settle;
+    if (f->fault.code != AR_OK) {
+        return;
+    }
+    f->fault = (struct ar_fault){.code = AR_STOPPED, .blame = AR_OF_US, .retry_after_ms = -1};
+    f->fault.message = AR_LIT("the gateway was stopped in the middle of the answer");
+    if (f->commit == AR_HELD || (f->wants_stream && ar_sink_put(f, &why) != AR_OK)) {
+        ar_buf_clear(&f->seat.sink.out); /* of what was held nothing was to be seen */
+    }
+}
+
 void ar_worker_stop_flows(struct ar_worker *w)
 {
     while (!ar_list_is_empty(&w->flows)) {
         struct ar_flow *f = AR_HOLDER(w->flows.next, struct ar_flow, node);
-        f->gone = f->cut = true;
-        f->fault.code = f->fault.code ? f->fault.code : AR_CLIENT_CLOSED;
-        f->step = f->settled ? &ar_step_finish : &ar_step_settle;
+        stop_flow(f);
         drive(f);
     }
     while (w->spare) {

@@ -1,6 +1,6 @@
 """What travels with an answer that is not the usual one: errors, HEAD, slow readers, cut streams."""
 
-import json
+import signal
 import threading
 import time
 
@@ -201,3 +201,35 @@ def test_a_wrong_path_is_named(gateway, upstream, method, path, body, code):
     assert "model" not in said or "other" in said, said
     assert ("type" in got.json) == path.startswith("/v1/messages"), got.json
     assert not upstream.requests
+
+
+# ---------------------------------------------------------------- stopping
+
+
+@pytest.mark.parametrize("client", ["chat", "anthropic"])
+@pytest.mark.parametrize("how", ["second signal", "deadline"])
+def test_a_stream_that_we_cut_says_so(gateway, upstream, client, how):
+    """Neither log nor client may think that the client left, or that the answer is all."""
+    free, started = threading.Event(), threading.Event()
+
+    def run(request, reply):
+        reply.sse([wire.ROLE, wire.chunk({"content": "a"})], finish=False)
+        started.set()
+        free.wait(20)
+
+    upstream.handler = run
+    gate = gateway({"drain_timeout": "500ms" if how == "deadline" else "30s", "upstreams": [place(CHAT, upstream)]})
+    with gate.client() as one:
+        one.send(encode("POST", wire.PATHS[client], wire.ask(client, stream=True), {"anthropic-version": "2023-06-01"}))
+        head = one.head()
+        assert head.status == 200 and started.wait(5)
+        gate.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        if how == "second signal":
+            gate.signal(signal.SIGTERM)
+        one.body_of(head)
+        gate.wait(5 * SLOW)
+    free.set()
+    gate.checked = True
+    assert b"a" in head.body and b"the gateway was stopped" in head.body and not head.complete, head
+    assert "code=stopped" in gate.log and "client_closed" not in gate.log, gate.log[-1500:]
