@@ -118,6 +118,7 @@ struct ar_ext {
     struct ar_str name, raw; /* dec top-level field name; raw JSON */
 };
 
+struct ar_jdoc; /* json/scan.h */
 struct ar_request {
     struct ar_str model; /* dec, as the client named it */
     uint8_t dialect;     /* id of the dialect it was read from */
@@ -128,6 +129,7 @@ struct ar_request {
     struct ar_settings set;
     struct ar_ext *ext;
     bool legacy_functions; /* Chat's old functions/function_call form: answer in it */
+    const struct ar_jdoc *wire; /* Responses: the body, whose settings an answer repeats; or NULL */
     bool sealed;
 };
 
