@@ -6,8 +6,9 @@
  * The URL is the caller's, so the fetch trusts nothing: http and https only, no key of anybody's,
  * no proxy (it would look names up by itself), only public addresses unless fetch_private says
  * otherwise, checked in io/ on the very address that is connected to, at every redirect. Size,
- * time, redirects and the number of objects are bounded. What fails refuses the request: it is the
- * caller's URL, so no key or place is blamed and no other candidate is tried.
+ * time, redirects and the number of objects are bounded. What fails is the caller's: no key or
+ * place is blamed, it is not tried again, and the next upstream is asked that takes such a URL by
+ * itself.
  *
  * Owns the exchange under way and the bytes that came; what was fetched lives in the request's
  * arena as base64. Never shows a URL in a message, only its host: its query may be a secret.
@@ -32,6 +33,8 @@ struct got {
     struct got *next;
     struct ar_str url; /* esc */
     struct ar_str mime, data;
+    enum ar_code code; /* not AR_OK: it failed; why: the message */
+    struct ar_str why;
 };
 struct ar_fetch {
     struct ar_exchange *x; /* NULL: none under way */
@@ -40,6 +43,7 @@ struct ar_fetch {
     struct ar_header headers[2];
     struct ar_buf body;
     struct ar_block *block; /* that wants it */
+    struct ar_str url;      /* what is fetched, as the caller wrote it; esc */
     struct ar_str at;       /* URL of this hop */
     const char *field;
     unsigned hops, count;
@@ -233,6 +237,9 @@ static enum ar_code begin(struct ar_flow *f, struct ar_block *b, struct ar_err *
         return ar_fail(err, AR_LOSSY, "%s: %s", s->field, f->seal_losses->why);
     }
     for (struct got *g = s->got; g; g = g->next) {
+        if (ar_str_is(g->url, url) && g->code != AR_OK) {
+            return ar_fail(err, g->code, "%.*s", AR_FMT(g->why));
+        }
         if (ar_str_is(g->url, url)) {
             put_inline(b->media, g);
             return AR_OK;
@@ -243,6 +250,7 @@ static enum ar_code begin(struct ar_flow *f, struct ar_block *b, struct ar_err *
                        OBJECTS_MAX);
     }
     s->block = b;
+    s->url = url;
     s->hops = 0;
     s->until_ms = ar_loop_now_ms(f->worker->loop) + OBJECT_MS;
     ar_buf_init(&s->body, OBJECT_MAX);
@@ -369,6 +377,28 @@ static enum ar_code keep(struct ar_flow *f, const struct ar_answer_head *h, stru
     return AR_OK;
 }
 
+/* What was tried failed, and is not tried again for another candidate. */
+static void keep_failure(struct ar_flow *f, enum ar_code code, const struct ar_err *err)
+{
+    struct ar_fetch *s = f->fetch;
+    struct got *g = s->url.n > 0 ? ar_arena_new(&f->arena, struct got) : NULL;
+    if (g) {
+        *g = (struct got){.next = s->got, .url = s->url, .code = code};
+        g->why = ar_arena_copy(&f->arena, ar_str_of(err->note));
+        s->got = g;
+    }
+}
+
+/* On to the next upstream: it may take the URL by itself. */
+static enum ar_next leave(struct ar_flow *f, enum ar_code code, const struct ar_err *err)
+{
+    f->left = (struct ar_fault){.code = code, .blame = AR_OF_UPSTREAM, .retry_after_ms = -1};
+    f->left.message = ar_arena_copy(&f->arena, ar_str_of(err->note));
+    f->left.param = ar_arena_copy(&f->arena, ar_str_of(err->at));
+    ar_plan_report(f->plan, f->seat.cand, &f->left, 0, ar_loop_now_ms(f->worker->loop));
+    return ar_flow_to(f, &ar_step_pick);
+}
+
 static enum ar_next wait_on(struct ar_flow *f, int64_t now)
 {
     if (now >= f->ping_at_ms) {
@@ -425,9 +455,14 @@ enum ar_next ar_run_fetch(struct ar_flow *f)
         }
         drop(f->fetch);
     }
+    bool is_final = !f->fetch || code == AR_LOSSY || code == AR_TOO_LARGE;
     if (f->fetch) {
         (void)snprintf(err.at, sizeof err.at, "%s", f->fetch->field);
+        if (!is_final) {
+            keep_failure(f, code, &err);
+        }
         drop(f->fetch);
+        f->fetch->url = (struct ar_str){NULL, 0};
     }
-    return ar_flow_fail_picked(f, code, &err);
+    return is_final ? ar_flow_fail_picked(f, code, &err) : leave(f, code, &err);
 }

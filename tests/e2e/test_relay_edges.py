@@ -234,3 +234,47 @@ def test_a_stream_that_we_cut_says_so(gateway, upstream, client, how):
     assert b"a" in head.body and b"the gateway was stopped" in head.body and not head.complete, head
     gate.wait_log("code=stopped")
     assert "client_closed" not in gate.log, gate.log[-1500:]
+
+
+# ---------------------------------------------------------------- media that cannot be fetched
+
+
+def see(url):
+    return {"model": "m", "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]}
+
+
+def chain(gateway, *places):
+    return gateway({"fetch_private": True, "upstreams": [
+        place(provider, up, name=f"u{i}", priority=i + 1) for i, (provider, up) in enumerate(places)]})
+
+
+@pytest.mark.parametrize("how", ["404", "dead", "scheme"])
+def test_who_takes_the_url_itself_is_asked_after_a_failed_fetch(gateway, upstreams, how):
+    """Only the first two need the picture inline; it is asked for once, and the third gets the address."""
+    pictures, one, two, three = upstreams(4)
+    pictures.handler = lambda q, r: r.body(b"none", 404, "text/plain")
+    for up in (one, two):
+        up.handler = wire.both("anthropic")
+    three.handler = wire.both("chat")
+    gate = chain(gateway, (CLAUDE, one), (CLAUDE, two), (CHAT, three))
+    url = {"404": f"{pictures.url}/a.png", "dead": "http://127.0.0.1:1/a.png", "scheme": "gs://bucket/a.png"}[how]
+    for n in (1, 2):
+        got = gate.chat(see(url))
+        assert got.status == 200 and got.header("x-anyrouter-upstream") == "u2", got
+        assert three.last.json["messages"][0]["content"][0]["image_url"]["url"] == url
+        assert len(pictures.requests) == (n if how == "404" else 0)
+    assert not one.requests and not two.requests
+
+
+def test_a_failed_fetch_is_told_when_nobody_takes_the_url(gateway, upstreams):
+    """And it rests nobody: the same upstream serves the next request."""
+    pictures, one, two = upstreams(3)
+    pictures.handler = lambda q, r: r.body(b"none", 404, "text/plain")
+    one.handler = two.handler = wire.both("anthropic")
+    gate = chain(gateway, (CLAUDE, one), (CLAUDE, two))
+    got = gate.chat(see(f"{pictures.url}/secret.png"))
+    assert got.status == 502 and got.json["error"]["param"] == "image_url", got
+    assert "404" in got.json["error"]["message"] and "secret" not in got.text
+    assert len(pictures.requests) == 1 and not one.requests and not two.requests
+    got = gate.chat(wire.ask("chat"))
+    assert got.status == 200 and got.header("x-anyrouter-upstream") == "u0", got
