@@ -160,7 +160,7 @@ struct ar_dialect {
 };
 
 extern const struct ar_dialect ar_dialect_chat, ar_dialect_anthropic, ar_dialect_responses,
-    ar_dialect_gemini;
+    ar_dialect_gemini, ar_dialect_completions;
 /* By id; and by name or accepted spelling ("messages", "openai"), NULL: unknown. */
 const struct ar_dialect *ar_dialect_by_id(unsigned id);
 const struct ar_dialect *ar_dialect_by_name(struct ar_str name);

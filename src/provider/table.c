@@ -11,6 +11,7 @@
 #define CUSTOM    AR_PLACE_CUSTOM
 #define ROUTER    AR_PLACE_ROUTER
 #define GENERATOR AR_PLACE_GENERATOR
+#define TEXT      AR_PLACE_TEXT
 
 static const struct ar_provider ROWS[] = {
 #define X(row_name, row_title, row_base, chat, anthropic, row_auth, row_key, row_models,           \
@@ -18,7 +19,9 @@ static const struct ar_provider ROWS[] = {
     {.name = row_name,                                                                             \
      .title = row_title,                                                                           \
      .base_url = row_base,                                                                         \
-     .paths = {[AR_DIALECT_CHAT] = chat, [AR_DIALECT_ANTHROPIC] = anthropic},                      \
+     .paths = {[AR_DIALECT_CHAT] = chat,                                                           \
+               [AR_DIALECT_ANTHROPIC] = anthropic,                                                 \
+               [AR_DIALECT_COMPLETIONS] = ((row_flags)&TEXT) != 0 ? "" : NULL},                    \
      .auth = AR_AUTH_##row_auth,                                                                   \
      .key_env = row_key,                                                                           \
      .models = row_models,                                                                         \

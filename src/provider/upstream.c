@@ -248,6 +248,16 @@ enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret, 
     return ar_arena_finish(&c->arena);
 }
 
+const struct ar_dialect *ar_upstream_translates_to(const struct ar_upstream *u)
+{
+    for (unsigned i = 0; i < u->dialect_count; i++) {
+        if (u->dialects[i]->encode_request) {
+            return u->dialects[i];
+        }
+    }
+    return NULL;
+}
+
 bool ar_upstream_speaks(const struct ar_upstream *u, const struct ar_dialect *d)
 {
     for (unsigned i = 0; i < u->dialect_count; i++) {

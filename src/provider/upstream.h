@@ -55,6 +55,8 @@ enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret,
 
 /* Does u serve the model (INTERFACE 5)? *ret_sent: the name to send. */
 bool ar_upstream_serves(const struct ar_upstream *u, struct ar_str model, struct ar_str *ret_sent);
+/* The dialect for requests of a dialect that u does not speak; NULL: none can be made. */
+const struct ar_dialect *ar_upstream_translates_to(const struct ar_upstream *u);
 bool ar_upstream_speaks(const struct ar_upstream *u, const struct ar_dialect *d);
 /* A full path ("/v1/models") joined to a base URL as INTERFACE 5 says: its version is dropped where
  * the base URL has one. Arena. */

@@ -109,8 +109,7 @@ static const struct ar_dialect *dialect_for(const struct ar_upstream *u,
         return &ar_dialect_chat; /* never seen on a wire */
     }
     return ask->client && ar_upstream_speaks(u, ask->client) ? ask->client
-           : u->dialect_count > 0                            ? u->dialects[0]
-                                                             : NULL;
+                                                             : ar_upstream_translates_to(u);
 }
 
 /* Adds u for a model unless it cannot be used at all. *ret_needs_key: it could, with a secret. */

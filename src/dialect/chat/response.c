@@ -146,7 +146,9 @@ enum ar_code ar_chat_decode_response(struct ar_str body, const struct ar_read_ho
         return c;
     }
     struct ar_response *first = NULL, **next = &first;
-    struct ar_chat_in in = {.a = a, .err = &err, .target = how->target ? how->target : &NO_TARGET,
+    struct ar_chat_in in = {.a = a,
+                            .err = &err,
+                            .target = how->target ? how->target : &NO_TARGET,
                             .answer_id = ar_json_esc(facts[F_ID])};
     struct ar_jiter it = ar_json_iter(facts[F_CHOICES]);
     while (ar_json_next(&it)) {
@@ -192,10 +194,11 @@ static bool is_filled(struct ar_jval v)
 }
 
 /* Members of the first choice, and of its message. */
-enum { C_MESSAGE, C_FINISH, CHOICE_COUNT };
+enum { C_MESSAGE, C_FINISH, C_TEXT, CHOICE_COUNT };
 static const struct ar_str CHOICE[CHOICE_COUNT] = {
     [C_MESSAGE] = AR_LIT_INIT("message"),
     [C_FINISH] = AR_LIT_INIT("finish_reason"),
+    [C_TEXT] = AR_LIT_INIT("text"), /* of Completions */
 };
 enum { M_CONTENT, M_REFUSAL, M_CALLS, M_CALL, MESSAGE_COUNT };
 static const struct ar_str MESSAGE[MESSAGE_COUNT] = {
@@ -221,7 +224,7 @@ enum ar_code ar_chat_observe(struct ar_str body, struct ar_arena *a, struct ar_r
     *ret = (struct ar_response){0};
     read_facts(facts, a, ret);
     ret->has_stop = finish.n > 0;
-    struct ar_chat_seen seen = {.text = is_filled(msg[M_CONTENT]),
+    struct ar_chat_seen seen = {.text = is_filled(msg[M_CONTENT]) || is_filled(choice[C_TEXT]),
                                 .refusal = is_filled(msg[M_REFUSAL]),
                                 .calls = is_filled(msg[M_CALLS]) || is_filled(msg[M_CALL])};
     ar_chat_read_stop(finish, first, seen, &ret->stop);

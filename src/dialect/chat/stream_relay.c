@@ -8,7 +8,7 @@
 enum { LEARN_MAX = 64 };
 
 static const struct ar_str SAID_KEYS[] = {
-    AR_LIT_INIT("\"content\":\""), AR_LIT_INIT("\"arguments\":\""),
+    AR_LIT_INIT("\"content\":\""), AR_LIT_INIT("\"arguments\":\""), AR_LIT_INIT("\"text\":\""),
     AR_LIT_INIT("\"reasoning_content\":\""), AR_LIT_INIT("\"reasoning\":\"")};
 
 static bool is_same(const struct ar_chat_template *t, struct ar_str data)
@@ -161,7 +161,12 @@ static bool note(struct ar_reader *r, struct ar_jval root, struct ar_str data, s
         if (!ar_json_is(delta, AR_J_OBJECT)) {
             delta = ar_json_get_lit(it.val, "message");
         }
-        if (find_content(delta, &kind, &text)) {
+        struct ar_str plain = ar_json_esc(ar_json_get_lit(it.val, "text")); /* of Completions */
+        if (plain.n > 0) {
+            kind = AR_TEXT;
+            text = plain;
+        }
+        if (plain.n > 0 || find_content(delta, &kind, &text)) {
             r->seen.text = true;
             r->seen.calls |= kind == AR_TOOL_USE;
             r->seen.refusal |= kind == AR_REFUSAL;
