@@ -16,8 +16,7 @@ enum {
     AR_PLACE_COUNT = 2,
     AR_PLACE_CUSTOM = 4,
     AR_PLACE_ROUTER = 8,
-    AR_PLACE_GENERATOR = 16,
-    AR_PLACE_TEXT = 32
+    AR_PLACE_GENERATOR = 16
 };
 
 struct ar_provider {

@@ -11,17 +11,26 @@
 #define CUSTOM    AR_PLACE_CUSTOM
 #define ROUTER    AR_PLACE_ROUTER
 #define GENERATOR AR_PLACE_GENERATOR
-#define TEXT      AR_PLACE_TEXT
+
+/* Words of the column `speaks`. */
+enum {
+    IN_CHAT = AR_DIALECT_CHAT,
+    IN_TEXT = AR_DIALECT_COMPLETIONS,
+    IN_MESSAGES = AR_DIALECT_ANTHROPIC
+};
+#define AT(word, path) [IN_##word] = (path),
+#define CHAT           AT(CHAT, "")
+#define TEXT           AT(TEXT, "")
+#define MESSAGES       AT(MESSAGES, "")
+#define RESPONSES      /* until the dialect is a row */
 
 static const struct ar_provider ROWS[] = {
-#define X(row_name, row_title, row_base, chat, anthropic, row_auth, row_key, row_models,           \
-          row_vendor, row_quirks, row_flags)                                                       \
+#define X(row_name, row_title, row_base, speaks, row_auth, row_key, row_models, row_vendor,        \
+          row_quirks, row_flags)                                                                   \
     {.name = row_name,                                                                             \
      .title = row_title,                                                                           \
      .base_url = row_base,                                                                         \
-     .paths = {[AR_DIALECT_CHAT] = chat,                                                           \
-               [AR_DIALECT_ANTHROPIC] = anthropic,                                                 \
-               [AR_DIALECT_COMPLETIONS] = ((row_flags)&TEXT) != 0 ? "" : NULL},                    \
+     .paths = {speaks},                                                                            \
      .auth = AR_AUTH_##row_auth,                                                                   \
      .key_env = row_key,                                                                           \
      .models = row_models,                                                                         \
