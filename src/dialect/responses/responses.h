@@ -68,6 +68,9 @@ enum ar_code ar_responses_need(struct ar_responses_in *in, struct ar_jval obj, s
 
 /* item_read.c: the value of input -> turns. */
 enum ar_code ar_responses_read_input(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
+/* request_read.c: the values of reasoning.effort and of text, which items may change too. */
+enum ar_code ar_responses_read_effort(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
+enum ar_code ar_responses_read_shape(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
 /* part_read.c: a string or a list of parts, appended as blocks. */
 enum ar_code ar_responses_read_content(struct ar_responses_in *in, struct ar_jval v,
                                        struct ar_block ***tail) AR_MUST;
