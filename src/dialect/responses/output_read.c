@@ -6,12 +6,6 @@
 
 #include "ir/opaque.h"
 
-struct ar_str ar_responses_dec(struct ar_jval obj, struct ar_str key, struct ar_arena *a)
-{
-    struct ar_jval v = ar_json_get(obj, key);
-    return ar_json_is(v, AR_J_STRING) ? ar_json_unescape_in(ar_json_esc(v), a) : (struct ar_str){0};
-}
-
 /* Items that are calls, and where their input is. A native call has no name of its own. */
 static const struct call {
     struct ar_str type, input, name;
@@ -41,7 +35,7 @@ static const struct call *call_of(struct ar_jval item)
     return NULL;
 }
 
-bool ar_responses_read_call(struct ar_jval item, struct ar_arena *a, struct ar_block *ret)
+bool ar_responses_out_call(struct ar_jval item, struct ar_arena *a, struct ar_block *ret)
 {
     const struct call *c = call_of(item);
     bool by_server =
@@ -52,10 +46,11 @@ bool ar_responses_read_call(struct ar_jval item, struct ar_arena *a, struct ar_b
     *ret = (struct ar_block){.kind = AR_TOOL_USE,
                              .native = c->native,
                              .freeform = c->freeform,
-                             .id = ar_responses_dec(item, AR_LIT("call_id"), a),
-                             .item_id = ar_responses_dec(item, AR_LIT("id"), a),
-                             .ns = ar_responses_dec(item, AR_LIT("namespace"), a)};
-    ret->name = c->name.p ? c->name : ar_responses_dec(item, AR_LIT("name"), a);
+                             .id = ar_responses_text_lit(a, item, "call_id"),
+                             .item_id = ar_responses_text_lit(a, item, "id"),
+                             .ns = ar_responses_text_lit(a, item, "namespace")};
+    ret->name = ar_responses_text_lit(a, item, "name");
+    ret->name = c->name.p ? c->name : ar_responses_flat_name(ret->ns, ret->name, a);
     if (!ret->id.n) {
         ret->id = ret->item_id;
     }
@@ -81,8 +76,8 @@ static struct ar_str without_type(struct ar_jval action, struct ar_arena *a)
     return text;
 }
 
-struct ar_str ar_responses_call_input(struct ar_jval item, struct ar_arena *a,
-                                      const struct ar_block *b)
+struct ar_str ar_responses_out_input(struct ar_jval item, struct ar_arena *a,
+                                     const struct ar_block *b)
 {
     const struct call *c = call_of(item);
     struct ar_jval v = c ? ar_json_get(item, c->input) : (struct ar_jval){0};
@@ -95,27 +90,29 @@ struct ar_str ar_responses_call_input(struct ar_jval item, struct ar_arena *a,
     return ar_json_is_nil(v) ? (struct ar_str){0} : ar_json_raw(v);
 }
 
-void ar_responses_read_other(struct ar_jval item, struct ar_arena *a, struct ar_block *ret)
+void ar_responses_out_other(struct ar_jval item, struct ar_arena *a, struct ar_block *ret)
 {
-    struct ar_str type = ar_responses_dec(item, AR_LIT("type"), a);
+    struct ar_str type = ar_responses_text_lit(a, item, "type");
+    struct ar_jval action = ar_json_get_lit(item, "action");
     *ret = (struct ar_block){.kind = AR_OPAQUE_ITEM,
                              .vendor = AR_VENDOR_OPENAI,
                              .name = type,
                              .raw = ar_json_raw(item),
-                             .item_id = ar_responses_dec(item, AR_LIT("id"), a)};
-    if (ar_str_is_lit(type, "web_search_call")) {
+                             .item_id = ar_responses_text_lit(a, item, "id")};
+    ret->id = ret->item_id;
+    if (ar_str_has_suffix(type, AR_LIT("_call"))) {
         ret->kind = AR_SERVER_TOOL_USE;
-        ret->name = AR_LIT("web_search");
-        ret->id = ret->item_id;
+        ret->name = ar_responses_server_name(ar_str_head(type, type.n - 5));
+        ret->text = ar_json_is(action, AR_J_OBJECT) ? ar_json_raw(action) : AR_LIT("{}");
     } else if (ar_str_is_lit(type, "compaction")) {
         ret->kind = AR_COMPACTION;
     }
 }
 
-struct ar_opaque *ar_responses_read_sig(struct ar_jval item, const struct ar_target *t,
-                                        struct ar_arena *a)
+struct ar_opaque *ar_responses_out_sig(struct ar_jval item, const struct ar_target *t,
+                                       struct ar_arena *a)
 {
-    struct ar_str data = ar_responses_dec(item, AR_LIT("encrypted_content"), a);
+    struct ar_str data = ar_responses_text_lit(a, item, "encrypted_content");
     struct ar_opaque *o = data.n ? ar_arena_new(a, struct ar_opaque) : NULL;
     if (!o || ar_opaque_unwrap(data, a, o)) {
         return o; /* a gateway behind this one wrapped it already */
@@ -133,7 +130,7 @@ struct ar_opaque *ar_responses_read_sig(struct ar_jval item, const struct ar_tar
 
 /* The canonical form is Anthropic's web_search_result_location; the envelope stands for the index
  * that only the vendor of the search could give. */
-struct ar_str ar_responses_read_cite(struct ar_jval annotation, struct ar_arena *a)
+struct ar_str ar_responses_out_cite(struct ar_jval annotation, struct ar_arena *a)
 {
     struct ar_jval inner = ar_json_get_lit(annotation, "url_citation"); /* Chat's nesting */
     struct ar_jval c = ar_json_is(inner, AR_J_OBJECT) ? inner : annotation;
@@ -149,7 +146,7 @@ struct ar_str ar_responses_read_cite(struct ar_jval annotation, struct ar_arena 
         AR_FMT(url), AR_FMT(title));
 }
 
-struct ar_jval ar_responses_thinking_list(struct ar_jval item)
+struct ar_jval ar_responses_out_thinking(struct ar_jval item)
 {
     struct ar_jval summary = ar_json_get_lit(item, "summary");
     struct ar_jiter it = ar_json_iter(summary);

@@ -15,27 +15,26 @@ struct ar_responses_seen {
 
 /* Of an item that is a call: id, name, namespace, kind of input. false: it is none. Strings: dec,
  * frame or arena. */
-bool ar_responses_read_call(struct ar_jval item, struct ar_arena *a, struct ar_block *ret);
+bool ar_responses_out_call(struct ar_jval item, struct ar_arena *a, struct ar_block *ret);
 /* The call's input as the IR has it (dec): text of a function or custom call, or the JSON object of
  * a native one. p NULL: not there. */
-struct ar_str ar_responses_call_input(struct ar_jval item, struct ar_arena *a,
-                                      const struct ar_block *b);
+struct ar_str ar_responses_out_input(struct ar_jval item, struct ar_arena *a,
+                                     const struct ar_block *b);
 /* Any item that is no message, reasoning or call: what only its vendor can use. */
-void ar_responses_read_other(struct ar_jval item, struct ar_arena *a, struct ar_block *ret);
+void ar_responses_out_other(struct ar_jval item, struct ar_arena *a, struct ar_block *ret);
 /* encrypted_content of a reasoning item; NULL: none. Data: frame or arena. */
-struct ar_opaque *ar_responses_read_sig(struct ar_jval item, const struct ar_target *t,
-                                        struct ar_arena *a);
+struct ar_opaque *ar_responses_out_sig(struct ar_jval item, const struct ar_target *t,
+                                       struct ar_arena *a);
 /* url_citation -> the canonical citation object, raw; p NULL: not one. Arena. */
-struct ar_str ar_responses_read_cite(struct ar_jval annotation, struct ar_arena *a);
+struct ar_str ar_responses_out_cite(struct ar_jval annotation, struct ar_arena *a);
 /* The list of a reasoning item that has text: summary, or else content. */
-struct ar_jval ar_responses_thinking_list(struct ar_jval item);
-struct ar_str ar_responses_dec(struct ar_jval obj, struct ar_str key, struct ar_arena *a);
+struct ar_jval ar_responses_out_thinking(struct ar_jval item);
 
 /* id, model, created, service_tier, usage of a response object. Copies into the arena. */
-void ar_responses_read_facts(struct ar_jval response, struct ar_arena *a, struct ar_response *ret);
+void ar_responses_out_facts(struct ar_jval response, struct ar_arena *a, struct ar_response *ret);
 /* How a response object ended. false: it failed or was cancelled, and *ret_fault says how. */
-bool ar_responses_read_stop(struct ar_jval response, struct ar_responses_seen seen,
-                            struct ar_arena *a, struct ar_stop *ret, struct ar_fault *ret_fault);
+bool ar_responses_out_stop(struct ar_jval response, struct ar_responses_seen seen,
+                           struct ar_arena *a, struct ar_stop *ret, struct ar_fault *ret_fault);
 /* usage.c */
 void ar_responses_read_usage(struct ar_jval usage, struct ar_usage *ret);
 
@@ -62,11 +61,11 @@ struct ar_responses_item {
     int64_t index;    /* output_index */
     struct ar_str id; /* dec, arena */
     enum { AR_RI_MESSAGE, AR_RI_THINKING, AR_RI_CALL, AR_RI_OTHER } kind;
-    int b;              /* its open block, or -1 */
+    int b; /* its open block, or -1 */
     enum ar_block_kind open;
-    int64_t part;       /* content_index or summary_index that was shown last, or -1 */
-    size_t units;       /* UTF-16 units shown of that part, or of the call's input */
-    uint32_t cites;     /* annotations shown of that part */
+    int64_t part;   /* content_index or summary_index that was shown last, or -1 */
+    size_t units;   /* UTF-16 units shown of that part, or of the call's input */
+    uint32_t cites; /* annotations shown of that part */
     struct ar_str phase;
     bool said, is_raw, freeform, is_done; /* is_raw: its thinking comes from content */
 };
@@ -99,7 +98,8 @@ bool ar_responses_note_end(struct ar_reader *r, struct ar_jval response);
 /* stream_item.c */
 void ar_responses_item_added(struct ar_reader *r, struct ar_jval root);
 void ar_responses_item_done(struct ar_reader *r, struct ar_jval item, int64_t index);
-void ar_responses_item_delta(struct ar_reader *r, enum ar_responses_frame kind, struct ar_jval root);
+void ar_responses_item_delta(struct ar_reader *r, enum ar_responses_frame kind,
+                             struct ar_jval root);
 void ar_responses_item_cite(struct ar_reader *r, struct ar_jval root);
 /* Items of the final list that were not shown to their end; then nothing is open. */
 void ar_responses_items_end(struct ar_reader *r, struct ar_jval output);

@@ -5,17 +5,15 @@
 
 static struct ar_fault bad(const char *why, enum ar_blame blame)
 {
-    return (struct ar_fault){.code = AR_UPSTREAM_ERROR,
-                             .blame = blame,
-                             .retry_after_ms = -1,
-                             .message = ar_str_of(why)};
+    return (struct ar_fault){
+        .code = AR_UPSTREAM_ERROR, .blame = blame, .retry_after_ms = -1, .message = ar_str_of(why)};
 }
 
-void ar_responses_read_facts(struct ar_jval v, struct ar_arena *a, struct ar_response *ret)
+void ar_responses_out_facts(struct ar_jval v, struct ar_arena *a, struct ar_response *ret)
 {
-    struct ar_str id = ar_responses_dec(v, AR_LIT("id"), a),
-                  model = ar_responses_dec(v, AR_LIT("model"), a),
-                  tier = ar_responses_dec(v, AR_LIT("service_tier"), a);
+    struct ar_str id = ar_responses_text_lit(a, v, "id"),
+                  model = ar_responses_text_lit(a, v, "model"),
+                  tier = ar_responses_text_lit(a, v, "service_tier");
     ret->id = id.p ? ar_arena_copy(a, id) : ret->id;
     ret->model = model.p ? ar_arena_copy(a, model) : ret->model;
     ret->service_tier = tier.p ? ar_arena_copy(a, tier) : ret->service_tier;
@@ -50,8 +48,8 @@ static enum ar_stop_reason reason_of(struct ar_str word)
     return AR_STOP_OTHER;
 }
 
-bool ar_responses_read_stop(struct ar_jval v, struct ar_responses_seen seen, struct ar_arena *a,
-                            struct ar_stop *ret, struct ar_fault *ret_fault)
+bool ar_responses_out_stop(struct ar_jval v, struct ar_responses_seen seen, struct ar_arena *a,
+                           struct ar_stop *ret, struct ar_fault *ret_fault)
 {
     struct ar_str status = ar_json_esc(ar_json_get_lit(v, "status"));
     struct ar_jval error = ar_json_get_lit(v, "error");
@@ -67,7 +65,7 @@ bool ar_responses_read_stop(struct ar_jval v, struct ar_responses_seen seen, str
     *ret = (struct ar_stop){.reason = AR_STOP_END};
     if (ar_str_is_lit(status, "incomplete")) {
         struct ar_jval why = ar_json_get_lit(v, "incomplete_details");
-        struct ar_str word = ar_responses_dec(why, AR_LIT("reason"), a);
+        struct ar_str word = ar_responses_text_lit(a, why, "reason");
         ret->reason = reason_of(word);
         ret->native = word.p ? ar_arena_copy(a, word) : word;
     } else if (seen.call) {
@@ -101,7 +99,7 @@ static void read_cites(struct read *rd, struct ar_jval list, struct ar_block *b)
     struct ar_buf out;
     ar_buf_init(&out, 1 << 20);
     for (struct ar_jiter it = ar_json_iter(list); ar_json_next(&it);) {
-        struct ar_str c = ar_responses_read_cite(it.val, rd->a);
+        struct ar_str c = ar_responses_out_cite(it.val, rd->a);
         if (c.p) {
             ar_buf_char(&out, out.n ? ',' : '[');
             ar_buf_str(&out, c);
@@ -117,8 +115,8 @@ static void read_cites(struct read *rd, struct ar_jval list, struct ar_block *b)
 
 static void read_message(struct read *rd, struct ar_jval item)
 {
-    struct ar_block b = {.item_id = ar_responses_dec(item, AR_LIT("id"), rd->a),
-                         .phase = ar_responses_dec(item, AR_LIT("phase"), rd->a)};
+    struct ar_block b = {.item_id = ar_responses_text_lit(rd->a, item, "id"),
+                         .phase = ar_responses_text_lit(rd->a, item, "phase")};
     for (struct ar_jiter it = ar_json_iter(ar_json_get_lit(item, "content")); ar_json_next(&it);) {
         struct ar_str refusal = ar_json_esc(ar_json_get_lit(it.val, "refusal"));
         struct ar_jval cites = ar_json_get_lit(it.val, "annotations");
@@ -138,9 +136,9 @@ static void read_message(struct read *rd, struct ar_jval item)
 
 static void read_reasoning(struct read *rd, struct ar_jval item)
 {
-    struct ar_block b = {.item_id = ar_responses_dec(item, AR_LIT("id"), rd->a)};
+    struct ar_block b = {.item_id = ar_responses_text_lit(rd->a, item, "id")};
     struct ar_str text = {0};
-    for (struct ar_jiter it = ar_json_iter(ar_responses_thinking_list(item)); ar_json_next(&it);) {
+    for (struct ar_jiter it = ar_json_iter(ar_responses_out_thinking(item)); ar_json_next(&it);) {
         struct ar_str piece = ar_json_esc(ar_json_get_lit(it.val, "text"));
         if (piece.n && text.n) {
             piece = ar_arena_join(rd->a, AR_LIT("\\n\\n"), piece);
@@ -150,7 +148,7 @@ static void read_reasoning(struct read *rd, struct ar_jval item)
         }
     }
     b.text = text;
-    b.sig = ar_responses_read_sig(item, rd->target, rd->a);
+    b.sig = ar_responses_out_sig(item, rd->target, rd->a);
     b.kind = text.n ? AR_THINKING : AR_REDACTED_THINKING;
     if (text.n || b.sig) {
         add(rd, &b);
@@ -165,12 +163,12 @@ static void read_item(struct read *rd, struct ar_jval item)
         read_message(rd, item);
     } else if (ar_str_is_lit(type, "reasoning")) {
         read_reasoning(rd, item);
-    } else if (ar_responses_read_call(item, rd->a, &b)) {
-        b.text = ar_responses_call_input(item, rd->a, &b);
+    } else if (ar_responses_out_call(item, rd->a, &b)) {
+        b.text = ar_responses_out_input(item, rd->a, &b);
         rd->seen.call = true;
         add(rd, &b);
     } else if (type.n) {
-        ar_responses_read_other(item, rd->a, &b);
+        ar_responses_out_other(item, rd->a, &b);
         add(rd, &b);
     }
 }
@@ -217,8 +215,8 @@ enum ar_code ar_responses_decode_response(struct ar_str body, const struct ar_re
     for (struct ar_jiter it = ar_json_iter(ar_json_get_lit(root, "output")); ar_json_next(&it);) {
         read_item(&rd, it.val);
     }
-    ar_responses_read_facts(root, a, r);
-    if (!ar_responses_read_stop(root, rd.seen, a, &r->stop, ret_fault)) {
+    ar_responses_out_facts(root, a, r);
+    if (!ar_responses_out_stop(root, rd.seen, a, &r->stop, ret_fault)) {
         return ret_fault->code;
     }
     r->has_stop = true;
@@ -244,7 +242,7 @@ enum ar_code ar_responses_observe(struct ar_str body, struct ar_arena *a, struct
     struct ar_block b;
     *ret = (struct ar_response){0};
     for (struct ar_jiter it = ar_json_iter(ar_json_get_lit(root, "output")); ar_json_next(&it);) {
-        seen.call |= ar_responses_read_call(it.val, a, &b);
+        seen.call |= ar_responses_out_call(it.val, a, &b);
         struct ar_jiter part = ar_json_iter(ar_json_get_lit(it.val, "content"));
         bool is_message = ar_str_is_lit(ar_json_esc(ar_json_get_lit(it.val, "type")), "message");
         while (is_message && ar_json_next(&part)) {
@@ -252,8 +250,8 @@ enum ar_code ar_responses_observe(struct ar_str body, struct ar_arena *a, struct
             seen.refusal |= ar_json_esc(ar_json_get_lit(part.val, "refusal")).n > 0;
         }
     }
-    ar_responses_read_facts(root, a, ret);
-    ret->has_stop = ar_responses_read_stop(root, seen, a, &ret->stop, ret_fault);
+    ar_responses_out_facts(root, a, ret);
+    ret->has_stop = ar_responses_out_stop(root, seen, a, &ret->stop, ret_fault);
     return ret->has_stop ? AR_OK : ret_fault->code;
 }
 

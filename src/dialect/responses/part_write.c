@@ -1,0 +1,269 @@
+/* Content parts of messages and tool results (PROTOCOLS 2.3, 6.2). Base64 is copied as the escaped
+ * span that it came as. Media that cannot go are refused, never dropped: an answer about a picture
+ * that was not sent is wrong. A document that is text becomes text. Owns nothing. */
+#include "dialect/responses/encode.h"
+
+static void put_data_url(struct ar_jw *w, struct ar_str mime, struct ar_str b64)
+{
+    ar_jw_raw(w, AR_LIT("\"data:"));
+    ar_json_escape(mime, w->out);
+    ar_buf_lit(w->out, ";base64,");
+    ar_buf_str(w->out, b64);
+    ar_buf_char(w->out, '"');
+}
+
+static void open_part(struct ar_jw *w, const char *type)
+{
+    ar_jw_open(w, '{');
+    ar_jw_key(w, "type");
+    ar_jw_esc(w, ar_str_of(type));
+}
+
+static void put_mark(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    if (!b || !b->cache_ttl.p || !ar_responses_can(e, AR_CAP(CACHE_BREAKPOINTS)) ||
+        e->marks_seen++ < e->marks_skip) {
+        return;
+    }
+    struct ar_str ttl = b->cache_ttl;
+    ttl = ar_str_is_lit(ttl, "5m") ? AR_LIT("30m") : ar_str_is_lit(ttl, "1h") ? AR_LIT("12h") : ttl;
+    ar_jw_key(&e->w, "prompt_cache_breakpoint");
+    ar_jw_open(&e->w, '{');
+    ar_jw_key_lit(&e->w, "mode", "explicit");
+    if (ar_str_is_lit(ttl, "30m") || ar_str_is_lit(ttl, "12h")) {
+        ar_jw_key_text(&e->w, "ttl", ttl);
+    }
+    ar_jw_close(&e->w, '}');
+}
+
+static void refuse(struct ar_responses_enc *e, const char *field, const char *why)
+{
+    ar_responses_lose(e, AR_FATE_REJECT, AR_DROPPED, field, why);
+}
+
+void ar_responses_write_text(struct ar_responses_enc *e, struct ar_str esc,
+                             const struct ar_block *marked)
+{
+    open_part(&e->w, "input_text");
+    ar_jw_key_esc(&e->w, "text", esc);
+    put_mark(e, marked);
+    ar_jw_close(&e->w, '}');
+}
+
+void ar_responses_write_said(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    bool refusal = b->kind == AR_REFUSAL;
+    open_part(&e->w, refusal ? "refusal" : "output_text");
+    if (refusal) {
+        ar_jw_key_esc(&e->w, "refusal", b->text);
+    } else {
+        ar_jw_key_esc(&e->w, "text", b->text);
+        ar_jw_key_raw(&e->w, "annotations",
+                      e->native && b->citations.p ? b->citations : AR_LIT("[]"));
+    }
+    ar_jw_close(&e->w, '}');
+}
+
+/* --- media --- */
+
+/* A file id, if it is of the vendor that is asked. */
+static void put_file_id(struct ar_responses_enc *e, const struct ar_media *m)
+{
+    bool own = m->file_vendor == AR_VENDOR_OPENAI &&
+               (e->t->vendor == AR_VENDOR_OPENAI || (e->native && e->t->vendor == AR_VENDOR_OTHER));
+    if (!own) {
+        refuse(e, "file_id", "file ids cannot cross providers");
+    }
+    ar_jw_key_esc(&e->w, "file_id", m->data);
+}
+
+static void write_image(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    struct ar_jw *w = &e->w;
+    const struct ar_media *m = b->media;
+    if (m->from == AR_FROM_URL && !ar_responses_takes_url(b, e->t)) {
+        refuse(e, ar_responses_field(e, "image_url", "source.url"),
+               "the upstream takes images inline only");
+    }
+    open_part(w, "input_image");
+    if (m->from == AR_FROM_FILE) {
+        put_file_id(e, m);
+    } else if (m->from == AR_FROM_B64) {
+        ar_jw_key(w, "image_url");
+        put_data_url(w, m->mime.n ? m->mime : AR_LIT("image/png"), m->data);
+    } else {
+        ar_jw_key_esc(w, "image_url", m->data);
+    }
+    ar_jw_key_text(w, "detail", m->detail.n ? m->detail : AR_LIT("auto"));
+    put_mark(e, b);
+    ar_jw_close(w, '}');
+}
+
+static void write_file(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    struct ar_jw *w = &e->w;
+    const struct ar_media *m = b->media;
+    if (m->from == AR_FROM_URL && !ar_responses_takes_url(b, e->t)) {
+        refuse(e, ar_responses_field(e, "file_url", "source.url"),
+               "the upstream takes documents inline only");
+    }
+    open_part(w, "input_file");
+    if (m->from == AR_FROM_FILE) {
+        put_file_id(e, m);
+    } else if (m->from == AR_FROM_URL) {
+        ar_jw_key_esc(w, "file_url", m->data);
+    } else {
+        ar_jw_key_esc(w, "filename", m->title.n ? m->title : AR_LIT("document.pdf"));
+        ar_jw_key(w, "file_data");
+        put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
+    }
+    put_mark(e, b);
+    ar_jw_close(w, '}');
+}
+
+static void write_audio(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    struct ar_jw *w = &e->w;
+    const struct ar_media *m = b->media;
+    struct ar_str format =
+        ar_str_has_prefix(m->mime, AR_LIT("audio/")) ? ar_str_from(m->mime, 6) : AR_LIT("wav");
+    format = ar_str_is_lit(format, "mpeg") ? AR_LIT("mp3") : format;
+    if (m->from != AR_FROM_B64) {
+        refuse(e, "input_audio", "the upstream takes audio inline only");
+    }
+    open_part(w, "input_audio");
+    ar_jw_key(w, "input_audio");
+    ar_jw_open(w, '{');
+    ar_jw_key_esc(w, "data", m->data);
+    ar_jw_key_text(w, "format", format);
+    ar_jw_close(w, '}');
+    ar_jw_close(w, '}');
+}
+
+/* --- documents that are text --- */
+
+static bool is_text_document(const struct ar_block *b)
+{
+    return b->kind == AR_DOCUMENT && (!b->media || b->media->from == AR_FROM_TEXT || b->inner);
+}
+
+static void put_attribute(struct ar_buf *out, const char *name, struct ar_str value)
+{
+    if (value.n > 0) {
+        ar_buf_fmt(out, " %s=\\\"%.*s\\\"", name, AR_FMT(value));
+    }
+}
+
+static struct ar_str document_text(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    struct ar_buf t;
+    const struct ar_media *m = b->media;
+    ar_buf_init(&t, e->a->max_bytes);
+    ar_buf_lit(&t, "<document");
+    if (m) {
+        put_attribute(&t, "title", m->title);
+        put_attribute(&t, "context", m->context);
+    }
+    ar_buf_lit(&t, ">\\n");
+    if (m && m->from == AR_FROM_TEXT) {
+        ar_buf_str(&t, m->data);
+    }
+    bool some = false;
+    for (const struct ar_block *i = b->inner; i; i = i->next) {
+        if (i->kind == AR_TEXT) {
+            ar_buf_str(&t, some ? AR_LIT("\\n") : AR_LIT(""));
+            ar_buf_str(&t, i->text);
+            some = true;
+        }
+    }
+    ar_buf_lit(&t, "\\n</document>");
+    struct ar_str s = ar_arena_copy(e->a, ar_buf_view(&t));
+    ar_buf_done(&t);
+    return s.p ? s : AR_LIT("");
+}
+
+static void write_document(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    if (b->media && b->media->citations) {
+        ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "citations",
+                          "the upstream cannot cite documents");
+    }
+    if (!is_text_document(b)) {
+        write_file(e, b);
+        return;
+    }
+    ar_responses_write_text(e, document_text(e, b), b);
+    for (const struct ar_block *i = b->inner; i; i = i->next) {
+        if (i->kind == AR_IMAGE && i->media) {
+            write_image(e, i);
+        }
+    }
+}
+
+/* --- blocks --- */
+
+bool ar_responses_is_part(const struct ar_block *b)
+{
+    switch (b->kind) {
+    case AR_TEXT:
+    case AR_REFUSAL:
+        return b->text.n > 0;
+    case AR_DOCUMENT:
+        return true;
+    case AR_IMAGE:
+    case AR_AUDIO:
+    case AR_VIDEO:
+        return b->media != NULL;
+    default:
+        return false;
+    }
+}
+
+void ar_responses_write_part(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    switch (b->kind) {
+    case AR_IMAGE:
+        write_image(e, b);
+        return;
+    case AR_DOCUMENT:
+        write_document(e, b);
+        return;
+    case AR_AUDIO:
+        write_audio(e, b);
+        return;
+    case AR_VIDEO:
+        refuse(e, "video", "the upstream's dialect has no video");
+        return;
+    default:
+        ar_responses_write_text(e, b->text, b);
+        return;
+    }
+}
+
+bool ar_responses_is_own_item(const struct ar_responses_enc *e, const struct ar_block *b)
+{
+    return b->vendor == AR_VENDOR_OPENAI && b->raw.n > 0 &&
+           (e->native || e->t->vendor == AR_VENDOR_OPENAI);
+}
+
+void ar_responses_lose_block(struct ar_responses_enc *e, const struct ar_block *b)
+{
+    switch (b->kind) {
+    case AR_SERVER_TOOL_USE:
+    case AR_SERVER_TOOL_RESULT:
+        ar_responses_lose(e, AR_FATE_WARN, AR_DROPPED, "server_tool_use",
+                          "the upstream cannot read another vendor's server tools");
+        return;
+    case AR_COMPACTION:
+        refuse(e, "compaction", "the compacted history belongs to its vendor");
+        return;
+    case AR_OPAQUE_ITEM:
+        ar_responses_lose(
+            e, ar_str_is_lit(b->name, "container_upload") ? AR_FATE_REJECT : AR_FATE_WARN,
+            AR_DROPPED, ar_responses_field(e, "messages", "messages"),
+            "a block of a type that the upstream's dialect has not");
+        return;
+    default: /* thinking that its vendor cannot verify: silent */
+        return;
+    }
+}

@@ -1,0 +1,283 @@
+/* The IR as a Responses request for one target (PROTOCOLS 6, columns "Responses"). Deterministic:
+ * nothing but the request and the target decides a byte. Nothing is stored upstream, and reasoning
+ * is asked for in its encrypted form, so that a client that keeps its own history can send it back;
+ * stop strings, which this API has not, are left to the filter of the answer. What the target
+ * cannot take is named through ar_lose; the first refusal sticks. Input, parts, tools and reasoning
+ * have files of their own. Owns nothing. */
+#include "dialect/responses/encode.h"
+
+#include "base/hash.h"
+
+enum { USER_MAX = 64, OUTPUT_MIN = 16 };
+
+void ar_responses_lose(struct ar_responses_enc *e, enum ar_fate fate, enum ar_loss what,
+                       const char *field, const char *why)
+{
+    enum ar_code c = ar_lose(e->l, fate, what, field, why);
+    e->code = e->code == AR_OK ? c : e->code;
+}
+
+const char *ar_responses_field(const struct ar_responses_enc *e, const char *openai,
+                               const char *anthropic)
+{
+    return e->r->dialect == AR_DIALECT_ANTHROPIC ? anthropic : openai;
+}
+
+bool ar_responses_takes_url(const struct ar_block *b, const struct ar_target *t)
+{
+    return (b->kind == AR_IMAGE || b->kind == AR_DOCUMENT) &&
+           !(t->quirks & AR_QUIRK(NO_URL_MEDIA)) &&
+           ar_str_has_prefix_nocase(b->media->data, AR_LIT("http"));
+}
+
+/* --- limits and sampling --- */
+
+static void write_limit(struct ar_responses_enc *e)
+{
+    const struct ar_int *n = &e->r->set.max_tokens;
+    const char *field = e->native ? "max_output_tokens" : "max_tokens";
+    if (n->tri != AR_SET) {
+        return;
+    }
+    if (n->i <= 0 && !e->native) {
+        if (ar_responses_can(e, AR_CAP(CACHE_BREAKPOINTS))) { /* nothing but warms the cache */
+            ar_jw_key_raw(&e->w, "prompt_cache_options", AR_LIT("{\"prewarm\":true}"));
+            return;
+        }
+        ar_responses_lose(e, AR_FATE_REJECT, AR_DROPPED, field,
+                          "the upstream's dialect has no request without output");
+        return;
+    }
+    int64_t limit = n->i;
+    if (limit < OUTPUT_MIN && !e->native) {
+        ar_responses_lose(e, AR_FATE_WARN, AR_CLAMPED, field, "the upstream's least is 16");
+        limit = OUTPUT_MIN;
+    }
+    ar_jw_key_i64(&e->w, "max_output_tokens", limit);
+}
+
+/* A reasoning model takes the default alone, which may be left out without harm. */
+static void write_num(struct ar_responses_enc *e, const char *name, const struct ar_num *n)
+{
+    if (n->tri != AR_SET) {
+        return;
+    }
+    if (e->native || !ar_responses_can(e, AR_CAP(REASONING))) {
+        ar_jw_key_n(&e->w, name, strlen(name));
+        ar_jw_raw(&e->w, n->src);
+    } else if (n->d < 1 || n->d > 1) {
+        ar_responses_lose(e, AR_FATE_WARN, AR_DROPPED, name,
+                          "the model is a reasoning model: it takes the default only");
+    }
+}
+
+static void drop(struct ar_responses_enc *e, bool is_set, const char *field)
+{
+    if (is_set) {
+        ar_responses_lose(e, AR_FATE_WARN, AR_DROPPED, field,
+                          "the upstream's API has no such setting");
+    }
+}
+
+static bool differs(const struct ar_num *n, double standard)
+{
+    return n->tri == AR_SET && (n->d < standard || n->d > standard);
+}
+
+static void write_sampling(struct ar_responses_enc *e)
+{
+    const struct ar_settings *s = &e->r->set;
+    write_limit(e);
+    write_num(e, "temperature", &s->temperature);
+    write_num(e, "top_p", &s->top_p);
+    if (s->top_logprobs.tri == AR_SET && (s->logprobs || e->native)) {
+        ar_jw_key_i64(&e->w, "top_logprobs", s->top_logprobs.i);
+    }
+    drop(e, s->top_k.tri == AR_SET, "top_k");
+    drop(e, differs(&s->freq_penalty, 0), "frequency_penalty");
+    drop(e, differs(&s->pres_penalty, 0), "presence_penalty");
+    drop(e, s->seed.tri == AR_SET, "seed");
+    drop(e, s->logit_bias.n > 2, "logit_bias");
+    if (s->n.tri == AR_SET && s->n.i > 1) {
+        ar_responses_lose(e, AR_FATE_REJECT, AR_DROPPED, "n",
+                          "the upstream gives one answer a request");
+    }
+}
+
+static void plan_stops(struct ar_responses_enc *e)
+{
+    struct ar_name **tail = &e->ret->stops;
+    for (const struct ar_name *s = e->r->set.stop; s; s = s->next) {
+        if (s->s.n > 0) {
+            ar_name_new(e->a, s->s, &tail);
+        }
+    }
+    if (e->ret->stops) { /* exact, so it refuses nothing */
+        ar_note(e->l, AR_EMULATED, ar_responses_field(e, "stop", "stop_sequences"));
+    }
+}
+
+/* --- text --- */
+
+static void write_format(struct ar_responses_enc *e)
+{
+    const struct ar_settings *s = &e->r->set;
+    struct ar_jw *w = &e->w;
+    ar_jw_key(w, "format");
+    ar_jw_open(w, '{');
+    if (s->format != AR_FORMAT_SCHEMA) {
+        ar_jw_key_esc(w, "type",
+                      s->format == AR_FORMAT_JSON ? AR_LIT("json_object") : AR_LIT("text"));
+    } else {
+        bool openai = e->native || e->r->dialect == AR_DIALECT_CHAT;
+        bool strict = s->schema_strict == AR_SET ? s->schema_strict_on : !openai;
+        ar_jw_key_lit(w, "type", "json_schema");
+        ar_jw_key_text(w, "name", s->schema_name.n ? s->schema_name : AR_LIT("response"));
+        if (s->schema_description.p) {
+            ar_jw_key_esc(w, "description", s->schema_description);
+        }
+        ar_jw_key_raw(w, "schema", s->schema);
+        if (strict || s->schema_strict == AR_SET) {
+            ar_jw_key_bool(w, "strict", strict);
+        }
+    }
+    ar_jw_close(w, '}');
+}
+
+static void write_text(struct ar_responses_enc *e)
+{
+    const struct ar_settings *s = &e->r->set;
+    if (s->format == AR_FORMAT_UNSET && !s->verbosity.n) {
+        return;
+    }
+    ar_jw_key(&e->w, "text");
+    ar_jw_open(&e->w, '{');
+    if (s->format != AR_FORMAT_UNSET) {
+        write_format(e);
+    }
+    if (s->verbosity.n) {
+        ar_jw_key_text(&e->w, "verbosity", s->verbosity);
+    }
+    ar_jw_close(&e->w, '}');
+}
+
+/* --- identity and service --- */
+
+/* An id over 64 bytes is hashed: the vendor refuses it, and Claude Code's tells account and device.
+ */
+static void write_user(struct ar_responses_enc *e)
+{
+    struct ar_str id = e->r->set.user_id;
+    char hex[65];
+    if (!id.n) {
+        return;
+    }
+    if (id.n > USER_MAX) {
+        ar_sha256_hex(id, 64, hex);
+        id = ar_str_n(hex, 64);
+    }
+    if (e->t->vendor == AR_VENDOR_OPENAI) {
+        ar_jw_key_text(&e->w, "safety_identifier", id);
+    } else {
+        ar_jw_key_text(&e->w, "user", id);
+    }
+}
+
+static void write_service(struct ar_responses_enc *e)
+{
+    const struct ar_settings *s = &e->r->set;
+    bool is_openai = e->t->vendor == AR_VENDOR_OPENAI;
+    bool same_words = e->native || e->r->dialect == AR_DIALECT_CHAT;
+    if (s->service_tier.n && same_words) {
+        ar_jw_key_text(&e->w, "service_tier", s->service_tier);
+    } else if (is_openai && ar_str_is_lit(s->service_tier, "standard_only")) {
+        ar_jw_key_lit(&e->w, "service_tier", "default");
+    } else if (is_openai && s->service_tier.n &&
+               (ar_str_is_lit(s->service_tier, "auto") || ar_str_is_lit(s->service_tier, "flex") ||
+                ar_str_is_lit(s->service_tier, "priority"))) {
+        ar_jw_key_text(&e->w, "service_tier", s->service_tier);
+    }
+    if (ar_str_is_lit(s->speed, "fast")) {
+        ar_responses_lose(e, AR_FATE_WARN, AR_DROPPED, "speed", "the upstream has no fast mode");
+    }
+    if (s->cache_key.n && (same_words || is_openai)) {
+        ar_jw_key_text(&e->w, "prompt_cache_key", s->cache_key);
+    }
+    write_user(e);
+}
+
+/* --- state --- */
+
+/* A client of this dialect said itself what is stored and included. */
+static void write_state(struct ar_responses_enc *e)
+{
+    struct ar_jw *w = &e->w;
+    bool thinks = ar_responses_can(e, AR_CAP(REASONING)) || e->t->caps == 0;
+    if (e->native) {
+        return;
+    }
+    ar_jw_key_bool(w, "store", false);
+    (void)thinks;
+    ar_jw_key(w, "include");
+    ar_jw_open(w, '[');
+    ar_jw_lit(w, "reasoning.encrypted_content");
+    if (e->r->set.logprobs) {
+        ar_jw_lit(w, "message.output_text.logprobs");
+    }
+    ar_jw_close(w, ']');
+}
+
+/* Fields of this dialect that the IR has no name for go back verbatim; those of others meet their
+ * fate. A dotted name is a member of an object that another writer makes. */
+static void write_extensions(struct ar_responses_enc *e)
+{
+    for (const struct ar_ext *x = e->r->ext; x; x = x->next) {
+        bool streams = ar_str_is_lit(x->name, "stream_options");
+        if (x->from == ar_dialect_responses.id) {
+            if (ar_str_find_char(x->name, '.') == x->name.n && (!streams || e->t->stream)) {
+                ar_jw_key_dec(&e->w, x->name);
+                ar_jw_raw(&e->w, x->raw);
+            }
+        } else if (x->fate != AR_FATE_SILENT) {
+            struct ar_str name = ar_arena_copy(e->a, x->name);
+            ar_responses_lose(e, x->fate, AR_DROPPED, name.p ? name.p : "",
+                              "the upstream's dialect has no such field");
+        }
+    }
+}
+
+enum ar_code ar_responses_encode_request(const struct ar_request *r, enum ar_op op,
+                                         const struct ar_target *t, struct ar_arena *a,
+                                         struct ar_losses *l, struct ar_encoded *ret)
+{
+    struct ar_responses_enc e = {
+        .w = ar_jw_on(ret->body), .r = r, .t = t, .a = a, .l = l, .ret = ret};
+    e.native = r->dialect == ar_dialect_responses.id;
+    e.official = e.native || t->vendor == AR_VENDOR_OPENAI;
+    ret->header_count = 0;
+    ret->undo = NULL;
+    ret->stops = NULL;
+    e.undo_tail = &ret->undo;
+    ar_jw_open(&e.w, '{');
+    ar_jw_key_text(&e.w, "model", t->model);
+    ar_responses_write_input(&e);
+    ar_responses_write_tools(&e);
+    ar_responses_write_reasoning(&e);
+    write_text(&e);
+    if (op == AR_OP_GENERATE) {
+        write_sampling(&e);
+        plan_stops(&e);
+        write_service(&e);
+        write_state(&e);
+        write_extensions(&e);
+        if (t->stream) {
+            ar_jw_key_bool(&e.w, "stream", true);
+        }
+    }
+    ar_jw_close(&e.w, '}');
+    if (e.code != AR_OK) {
+        return e.code;
+    }
+    enum ar_code c = ar_buf_finish(ret->body);
+    return c != AR_OK ? c : ar_arena_finish(a);
+}

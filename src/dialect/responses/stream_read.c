@@ -1,0 +1,270 @@
+/* The stream of an upstream as events (PROTOCOLS 2.6, 8.1). A frame is known by its event name, or
+ * by its type where a server sends no names. What an item says is in stream_item.c, the native path
+ * in stream_relay.c. Only a terminal response ends an answer well: a stream without one is cut,
+ * however clean its end looks. Owns its tape, its queue and its items. */
+#include "dialect/responses/reader.h"
+
+#include <stdlib.h>
+
+static const struct ar_fault FULL = {.code = AR_TOO_LARGE, .blame = AR_OF_US, .retry_after_ms = -1};
+
+void ar_responses_push(struct ar_reader *r, struct ar_event ev)
+{
+    if (r->n == r->cap) {
+        unsigned cap = r->cap ? r->cap * 2 : 16;
+        struct ar_event *q = realloc(r->queue, cap * sizeof *q);
+        if (!q) {
+            r->broken = true;
+            return;
+        }
+        r->queue = q;
+        r->cap = cap;
+    }
+    r->queue[r->n++] = ev;
+}
+
+void ar_responses_fail(struct ar_reader *r, enum ar_code code, const char *why)
+{
+    if (r->ended) {
+        return;
+    }
+    r->fault = (struct ar_fault){.code = code,
+                                 .blame = code == AR_TOO_LARGE ? AR_OF_US : AR_OF_PLACE,
+                                 .retry_after_ms = -1,
+                                 .message = ar_str_of(why)};
+    r->ended = true;
+    ar_responses_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = &r->fault});
+}
+
+void ar_responses_start(struct ar_reader *r)
+{
+    if (!r->started) {
+        r->started = true;
+        ar_responses_push(r, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
+    }
+}
+
+static const struct {
+    struct ar_str type;
+    enum ar_responses_frame kind;
+} TYPES[] = {
+    {AR_LIT_INIT("response.output_text.delta"), AR_RF_TEXT},
+    {AR_LIT_INIT("response.function_call_arguments.delta"), AR_RF_ARGS},
+    {AR_LIT_INIT("response.reasoning_summary_text.delta"), AR_RF_SUMMARY},
+    {AR_LIT_INIT("response.reasoning_text.delta"), AR_RF_REASON},
+    {AR_LIT_INIT("response.custom_tool_call_input.delta"), AR_RF_INPUT},
+    {AR_LIT_INIT("response.output_item.added"), AR_RF_ADDED},
+    {AR_LIT_INIT("response.output_item.done"), AR_RF_DONE},
+    {AR_LIT_INIT("response.refusal.delta"), AR_RF_REFUSAL},
+    {AR_LIT_INIT("response.output_text.annotation.added"), AR_RF_CITE},
+    {AR_LIT_INIT("response.created"), AR_RF_CREATED},
+    {AR_LIT_INIT("response.completed"), AR_RF_END},
+    {AR_LIT_INIT("response.incomplete"), AR_RF_END},
+    {AR_LIT_INIT("response.failed"), AR_RF_END},
+    {AR_LIT_INIT("response.cancelled"), AR_RF_END},
+    {AR_LIT_INIT("response.done"), AR_RF_END}, /* compatible servers */
+    {AR_LIT_INIT("error"), AR_RF_ERROR},
+};
+
+enum ar_responses_frame ar_responses_frame_of(struct ar_str type)
+{
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
+        if (ar_str_is(type, TYPES[i].type)) {
+            return TYPES[i].kind;
+        }
+    }
+    return AR_RF_OTHER;
+}
+
+bool ar_responses_note_end(struct ar_reader *r, struct ar_jval response)
+{
+    ar_responses_out_facts(response, r->a, &r->answer);
+    return ar_responses_out_stop(response, r->seen, r->a, &r->stop, &r->fault);
+}
+
+static void end_by_fault(struct ar_reader *r)
+{
+    r->ended = true;
+    ar_responses_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = &r->fault});
+}
+
+static void on_end(struct ar_reader *r, struct ar_jval root)
+{
+    struct ar_jval response = ar_json_get_lit(root, "response");
+    if (!ar_json_is(response, AR_J_OBJECT)) {
+        ar_responses_fail(r, AR_UPSTREAM_ERROR, "the upstream's last event holds no response");
+        return;
+    }
+    if (!ar_responses_note_end(r, response)) {
+        end_by_fault(r);
+        return;
+    }
+    ar_responses_start(r);
+    ar_responses_items_end(r, ar_json_get_lit(response, "output"));
+    if (r->ended) {
+        return;
+    }
+    ar_responses_note_end(r, response); /* again: now all items are seen */
+    bool knows = ar_usage_is_known(&r->answer.usage);
+    if (knows) {
+        ar_responses_push(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->answer.usage});
+    }
+    ar_responses_push(r, (struct ar_event){.kind = AR_EV_STOP,
+                                           .stop = &r->stop,
+                                           .usage = knows ? &r->answer.usage : NULL});
+    ar_responses_push(r, (struct ar_event){.kind = AR_EV_END});
+    r->ended = true;
+}
+
+static void on_created(struct ar_reader *r, struct ar_jval root)
+{
+    if (!r->started) {
+        ar_responses_out_facts(ar_json_get_lit(root, "response"), r->a, &r->answer);
+        ar_responses_start(r);
+    }
+}
+
+static void on_item_done(struct ar_reader *r, struct ar_jval root)
+{
+    int64_t index = 0;
+    if (ar_json_i64(ar_json_get_lit(root, "output_index"), &index, NULL) != AR_OK) {
+        index = 0;
+    }
+    ar_responses_item_done(r, ar_json_get_lit(root, "item"), index);
+}
+
+static void on_event(struct ar_reader *r, enum ar_responses_frame kind, struct ar_jval root,
+                     struct ar_str data)
+{
+    switch (kind) {
+    case AR_RF_TEXT:
+    case AR_RF_REFUSAL:
+    case AR_RF_SUMMARY:
+    case AR_RF_REASON:
+    case AR_RF_ARGS:
+    case AR_RF_INPUT:
+        ar_responses_item_delta(r, kind, root);
+        return;
+    case AR_RF_CITE:
+        ar_responses_item_cite(r, root);
+        return;
+    case AR_RF_CREATED:
+        on_created(r, root);
+        return;
+    case AR_RF_ADDED:
+        ar_responses_item_added(r, root);
+        return;
+    case AR_RF_DONE:
+        on_item_done(r, root);
+        return;
+    case AR_RF_END:
+        on_end(r, root);
+        return;
+    case AR_RF_ERROR:
+        ar_responses_decode_error(200, data, r->a, &r->fault);
+        end_by_fault(r);
+        return;
+    case AR_RF_OTHER:
+        return;
+    }
+}
+
+void ar_responses_read_frame(struct ar_reader *r, const struct ar_frame *f)
+{
+    if (r->at == r->n) {
+        r->at = r->n = 0;
+    }
+    if (r->ended) {
+        return;
+    }
+    if (r->relay) {
+        ar_responses_relay_frame(r, f);
+        return;
+    }
+    struct ar_str data = ar_str_trim(f->data);
+    enum ar_responses_frame kind = ar_responses_frame_of(f->name);
+    if (!data.n) { /* a comment */
+        ar_responses_push(r, (struct ar_event){.kind = AR_EV_PING});
+        return;
+    }
+    if (ar_str_is_lit(data, "[DONE]") ||
+        (kind == AR_RF_OTHER && ar_str_has_prefix(f->name, AR_LIT("response.")))) {
+        return;
+    }
+    if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) != AR_OK ||
+        !ar_json_is(ar_json_root(&r->doc), AR_J_OBJECT)) {
+        ar_responses_fail(r, AR_UPSTREAM_ERROR,
+                          "the upstream's stream has a frame that is not a JSON object");
+        return;
+    }
+    struct ar_jval root = ar_json_root(&r->doc);
+    if (kind == AR_RF_OTHER) {
+        struct ar_jval type = ar_json_get_lit(root, "type");
+        kind = ar_responses_frame_of(ar_json_esc(type));
+        if (!ar_json_is(type, AR_J_STRING) && !ar_json_is_nil(ar_json_get_lit(root, "error"))) {
+            kind = AR_RF_ERROR;
+        }
+    }
+    on_event(r, kind, root, data);
+}
+
+void ar_responses_read_eof(struct ar_reader *r, enum ar_eof eof)
+{
+    (void)eof; /* cut, clean or enough: what counts is whether a terminal came */
+    if (r->at == r->n) {
+        r->at = r->n = 0;
+    }
+    if (r->ended) {
+        return;
+    }
+    if (r->relay) {
+        ar_responses_relay_eof(r);
+    } else {
+        ar_responses_fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
+    }
+}
+
+bool ar_responses_read_next(struct ar_reader *r, struct ar_event *ret)
+{
+    if (r->at < r->n) {
+        *ret = r->queue[r->at++];
+        return true;
+    }
+    if (r->broken && !r->ended) {
+        r->ended = true;
+        *ret = (struct ar_event){.kind = AR_EV_ERROR, .fault = &FULL};
+        return true;
+    }
+    return false;
+}
+
+/* A terminal brings the usage along; relayed, the bytes after it are still to come. */
+bool ar_responses_read_lingers(const struct ar_reader *r)
+{
+    return r->ending && !r->ended;
+}
+
+struct ar_reader *ar_responses_reader_new(const struct ar_read_how *how, struct ar_arena *a)
+{
+    struct ar_reader *r = ar_arena_new(a, struct ar_reader);
+    if (r) {
+        r->target = how->target;
+        r->relay = how->relay;
+        r->a = a;
+        ar_usage_clear(&r->answer.usage);
+    }
+    return r;
+}
+
+void ar_responses_reader_done(struct ar_reader *r)
+{
+    if (!r) {
+        return;
+    }
+    free(r->queue);
+    free(r->items);
+    ar_jtape_done(&r->tape);
+    r->queue = NULL;
+    r->items = NULL;
+    r->at = r->n = r->item_n = 0;
+}
