@@ -4,9 +4,9 @@
  *
  *   bench_mock --dir D [--port N] [--tls-port N --cert F --key F] [--tick-us N]
  *
- * D holds, for each of the names `chat` and `messages`, NAME.json (the whole answer) and NAME.sse
- * (the streamed one). A request to a path that ends in /chat/completions or /messages gets the
- * stream when its body says "stream":true. The frames of a stream (parted by an empty line) are
+ * D holds, for each of the names `chat`, `messages`, `responses` and `gemini`, NAME.json (the whole
+ * answer) and NAME.sse (the streamed one). A request's path says which; it gets the stream when its
+ * body says "stream":true or its path says streamGenerateContent. The frames of a stream (parted by an empty line) are
  * sent as one HTTP chunk and one write each, a tick apart; all streams wait in one queue, which the
  * constant tick keeps in order.
  *
@@ -68,10 +68,19 @@ struct listener {
     SSL_CTX *tls;
 };
 
+/* What a request's path tells; the last part of Gemini's is one of two verbs. */
+static const struct {
+    const char *name, *path;
+} dialects[] = {{"chat", "/chat/completions"},
+                {"messages", "/messages"},
+                {"responses", "/responses"},
+                {"gemini", "enerateContent"}};
+enum { DIALECTS = sizeof dialects / sizeof *dialects };
+
 struct server {
     int ep;
     int64_t tick_us;
-    struct answer chat, messages;
+    struct answer answers[DIALECTS];
     struct conn *due_head, *due_tail;
     struct listener plain, secure;
 };
@@ -276,13 +285,12 @@ static void answer_request(struct server *s, struct conn *c, const char *body, s
     const char *eol = memchr(c->in, '\r', c->in_len);
     size_t line = (size_t)(eol - c->in);
     const struct answer *a = NULL;
-    if (memmem(c->in, line, "/chat/completions", 17))
-        a = &s->chat;
-    else if (memmem(c->in, line, "/messages", 9))
-        a = &s->messages;
+    for (int i = 0; i < DIALECTS && !a; i++)
+        if (memmem(c->in, line, dialects[i].path, strlen(dialects[i].path)))
+            a = &s->answers[i];
     if (!a) {
         send_bytes(s, c, not_found, sizeof not_found - 1);
-    } else if (says_stream(body, body_len)) {
+    } else if (memmem(c->in, line, ":streamGenerateContent", 22) || says_stream(body, body_len)) {
         send_bytes(s, c, a->head.p, a->head.n);
         c->streaming = a;
         c->frame = 0;
@@ -489,8 +497,8 @@ int main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    load_answer(&s.chat, dir, "chat");
-    load_answer(&s.messages, dir, "messages");
+    for (int i = 0; i < DIALECTS; i++)
+        load_answer(&s.answers[i], dir, dialects[i].name);
     s.ep = epoll_create1(EPOLL_CLOEXEC);
     port = listen_on(&s, &s.plain, port);
     if (cert && key) {

@@ -176,7 +176,7 @@ class Rig:
         port = free_port()
         top = self.folder / f"gateway-{dialect}-{port}"
         top.mkdir()
-        provider = {"chat": "openai-compatible", "messages": "anthropic-compatible"}[dialect]
+        provider = {"chat": "openai-compatible", "messages": "anthropic-compatible", "responses": "responses-compatible", "gemini": "gemini-compatible"}[dialect]
         base = f"https://localhost:{self.tls_port}" if tls else f"http://127.0.0.1:{self.mock_port}"
         upstream = {"name": "mock", "provider": provider, "base_urls": [base], "keys": [KEY]}
         if tls:

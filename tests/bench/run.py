@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """CPU time a request costs in the gateway's process, against nginx proxy_pass: same mock, one worker each, keep-alive.
 
-    run.py [--pairs 5] [--scale 1.0] [--only NAME] [--out build/bench.md] [--nginx-only] [--binary PROGRAM]
+    run.py [--pairs 5] [--scale 1.0] [--only NAME] [--pairs-table] [--out build/bench.md] [--nginx-only] [--binary PROGRAM]
 
 Each pair is one run of nginx and one of the gateway, in alternating order; a figure is the median of the pairs, a ratio the
 median of the pairs' ratios. Before a scenario is measured, one answer of each side is read in full and compared.
@@ -23,6 +23,11 @@ import rig as rigging  # noqa: E402
 import shapes  # noqa: E402
 
 
+DIALECTS = ["chat", "responses", "messages", "gemini"]
+TITLES = {"chat": "Chat", "responses": "Responses", "messages": "Messages", "gemini": "Gemini"}
+LAST = {"chat": "data: [DONE]", "messages": '"message_stop"', "responses": '"type":"response.completed"', "gemini": '"finishReason":'}
+
+
 @dataclass
 class Scenario:
     name: str
@@ -34,23 +39,18 @@ class Scenario:
     limit: float | None  # of gateway CPU over nginx CPU; None: told, not judged
     goal: float | None = None  # better than the limit
     tls: bool = False
-
-    @property
-    def streamed(self):
-        return bool(self.body.get("stream"))
+    streamed: bool = False
 
     @property
     def marker(self):
-        if not self.streamed:
-            return shapes.MARK
-        return "data: [DONE]" if self.client == "chat" else '"message_stop"'
+        return shapes.MARK if not self.streamed else LAST[self.client]
 
     @property
     def min_body(self):
         return 5000 if self.streamed else 1700
 
     def request(self):
-        return shapes.http_request(self.client, self.body)
+        return shapes.http_request(self.client, self.body, self.streamed)
 
 
 def scenarios():
@@ -58,31 +58,57 @@ def scenarios():
     return [
         Scenario("native-2k", "native, 2 KB", "chat", "chat", shapes.chat_small(), 100000, 1.0),
         Scenario("translated-2k", "Messages to Chat, 2 KB", "messages", "chat", shapes.messages_small(), 100000, 1.5),
-        Scenario("native-stream", "native, stream of 50", "chat", "chat", shapes.chat_small(stream=True), 4000, 1.0),
-        Scenario("translated-stream", "Messages to Chat, stream of 50", "messages", "chat", shapes.messages_small(stream=True), 4000, 1.3),
+        Scenario("native-stream", "native, stream of 50", "chat", "chat", shapes.chat_small(stream=True), 4000, 1.0, streamed=True),
+        Scenario("translated-stream", "Messages to Chat, stream of 50", "messages", "chat", shapes.messages_small(stream=True), 4000, 1.3, streamed=True),
         Scenario("native-193k", "native, 193 KB", "messages", "messages", agent, 10000, None),
         Scenario("translated-193k", "Messages to Chat, 193 KB", "messages", "chat", agent, 10000, 4.0, goal=2.0),
         Scenario("native-tls", "native, 2 KB, TLS upstream", "chat", "chat", shapes.chat_small(), 60000, None, tls=True),
     ]
 
 
+def pairs():
+    """All sixteen, client first: 2 KB and a stream of 50."""
+    made = []
+    for client in DIALECTS:
+        for upstream in DIALECTS:
+            name, title = f"{client}-to-{upstream}", f"{TITLES[client]} to {TITLES[upstream]}"
+            small = shapes.SMALL[client]
+            made.append(Scenario(f"{name}-2k", f"{title}, 2 KB", client, upstream, small(), 50000, 1.6))
+            made.append(Scenario(f"{name}-stream", f"{title}, stream", client, upstream, small(stream=True), 2000, None, streamed=True))
+    return made
+
+
+def texts_of(client, value):
+    """Text in a whole answer."""
+    if client == "chat":
+        return [value["choices"][0]["message"]["content"]]
+    if client == "messages":
+        return [b["text"] for b in value["content"] if b["type"] == "text"]
+    if client == "responses":
+        return [p["text"] for i in value["output"] if i["type"] == "message" for p in i["content"]]
+    return [p["text"] for p in value["candidates"][0]["content"]["parts"]]
+
+
+def deltas_of(client, event):
+    """Text in an event of a stream."""
+    if client == "chat":
+        return [c["delta"].get("content") or "" for c in event["choices"]]
+    if client == "messages":
+        return [event["delta"].get("text", "")] if event["type"] == "content_block_delta" else []
+    if client == "responses":
+        return [event["delta"]] if event["type"] == "response.output_text.delta" else []
+    return [p.get("text", "") for c in event.get("candidates", []) for p in c.get("content", {}).get("parts", [])]
+
+
 def text_of(scenario, body):
     """The answer's text, from a whole or streamed answer in the client's dialect; raises when it is not complete."""
     if not scenario.streamed:
-        value = json.loads(body)
-        if scenario.client == "chat":
-            return value["choices"][0]["message"]["content"]
-        return "".join(b["text"] for b in value["content"] if b["type"] == "text")
+        return "".join(texts_of(scenario.client, json.loads(body)))
     text = ""
-    for part in body.decode().split("\n\n"):
+    for part in body.decode().replace("\r\n", "\n").split("\n\n"):
         data = "".join(line[6:] for line in part.split("\n") if line.startswith("data: "))
-        if not data or data == "[DONE]":
-            continue
-        event = json.loads(data)
-        if scenario.client == "chat":
-            text += "".join(c["delta"].get("content") or "" for c in event["choices"])
-        elif event["type"] == "content_block_delta":
-            text += event["delta"].get("text", "")
+        if data and data != "[DONE]":
+            text += "".join(deltas_of(scenario.client, json.loads(data)))
     return text
 
 
@@ -195,6 +221,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--pairs", type=int, default=5)
     ap.add_argument("--scale", type=float, default=1.0, help="times the number of requests of a run")
+    ap.add_argument("--pairs-table", action="store_true", help="all sixteen pairs of dialects instead")
     ap.add_argument("--only", action="append", help="a scenario; may be repeated")
     ap.add_argument("--out", type=Path, default=rigging.ROOT / "build/bench.md")
     ap.add_argument("--json", type=Path, help="write the figures as JSON as well")
@@ -205,9 +232,10 @@ def main():
     args = ap.parse_args()
     if not args.nginx_only and not args.binary.exists():
         rigging.fail(f"no program at {args.binary}: ./dev build, or --nginx-only")
-    chosen = [s for s in scenarios() if not args.only or s.name in args.only]
+    known = scenarios() + pairs()
+    chosen = [s for s in known if s.name in args.only] if args.only else pairs() if args.pairs_table else scenarios()
     if not chosen:
-        rigging.fail(f"no such scenario; there are: {', '.join(s.name for s in scenarios())}")
+        rigging.fail(f"no such scenario; there are: {', '.join(s.name for s in known)}")
     rows = []
     with rigging.Rig(args.tick_us) as rig:
         for scenario in chosen:

@@ -59,6 +59,44 @@ def messages_whole(n=1700):
     }
 
 
+def responses_whole(n=1700, status="completed"):
+    part = {"type": "output_text", "text": prose(n), "annotations": [], "logprobs": []}
+    item = {"id": "msg_bench0001", "type": "message", "status": "completed", "role": "assistant", "content": [part]}
+    return {
+        "id": "resp_bench0001",
+        "object": "response",
+        "created_at": 1767225600,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": "bench-model",
+        "output": [item],
+        "parallel_tool_calls": True,
+        "temperature": 0.2,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "store": False,
+        "usage": {
+            "input_tokens": 400,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": 350,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 750,
+        },
+    }
+
+
+def gemini_chunk(text, finish=None, tokens=350):
+    candidate = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
+    if finish:
+        candidate["finishReason"] = finish
+    usage = {"promptTokenCount": 400, "candidatesTokenCount": tokens, "totalTokenCount": 400 + tokens}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "bench-model", "responseId": "bench0001"}
+
+
 def frame(data, event=None):
     text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
     return (f"event: {event}\n" if event else "") + f"data: {text}\n\n"
@@ -99,6 +137,36 @@ def messages_stream(count=50):
     )
 
 
+def responses_stream(count=50):
+    number = iter(range(1000))
+    open_item = {"id": "msg_bench0001", "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+    text = "".join(pieces(count))
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    item = {**open_item, "status": "completed", "content": [part]}
+    at = {"item_id": "msg_bench0001", "output_index": 0, "content_index": 0}
+    running = {**responses_whole(0, "in_progress"), "output": [], "usage": None}
+    done = {**responses_whole(0), "output": [item]}
+
+    def event(name, **fields):
+        return frame({"type": name, "sequence_number": next(number), **fields}, name)
+
+    return "".join(
+        [event("response.created", response=running), event("response.in_progress", response=running)]
+        + [event("response.output_item.added", output_index=0, item=open_item)]
+        + [event("response.content_part.added", **at, part={**part, "text": ""})]
+        + [event("response.output_text.delta", **at, delta=p, logprobs=[]) for p in pieces(count)]
+        + [event("response.output_text.done", **at, text=text, logprobs=[])]
+        + [event("response.content_part.done", **at, part=part)]
+        + [event("response.output_item.done", output_index=0, item=item)]
+        + [event("response.completed", response=done)]
+    )
+
+
+def gemini_stream(count=50):
+    last = count - 1
+    return "".join(frame(gemini_chunk(p, "STOP" if i == last else None, i + 1)) for i, p in enumerate(pieces(count)))
+
+
 # ---- requests
 
 
@@ -129,6 +197,31 @@ def messages_small(stream=False, n=1700):
         body["stream"] = True
     return body
 
+
+def responses_small(stream=False, n=1700):
+    body = {
+        "model": "bench-model",
+        "instructions": "You answer in plain English and in few words.",
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": prose(n)}]}],
+        "max_output_tokens": 512,
+        "temperature": 0.2,
+        "store": False,
+    }
+    if stream:
+        body["stream"] = True
+    return body
+
+
+def gemini_small(stream=False, n=1700):
+    del stream  # the path says it
+    return {
+        "systemInstruction": {"parts": [{"text": "You answer in plain English and in few words."}]},
+        "contents": [{"role": "user", "parts": [{"text": prose(n)}]}],
+        "generationConfig": {"maxOutputTokens": 512, "temperature": 0.2},
+    }
+
+
+SMALL = {"chat": chat_small, "messages": messages_small, "responses": responses_small, "gemini": gemini_small}
 
 TOOL_NAMES = [
     "run_command", "read_file", "write_file", "edit_file", "list_folder", "search_text", "find_files", "fetch_page",
@@ -208,23 +301,34 @@ def agent_messages(size=193 * 1024, stream=False):
     return body
 
 
+WHOLE = {"chat": chat_whole, "messages": messages_whole, "responses": responses_whole}
+STREAM = {"chat": chat_stream, "messages": messages_stream, "responses": responses_stream, "gemini": gemini_stream}
+WHOLE["gemini"] = lambda n=1700: gemini_chunk(prose(n), "STOP")
+
+
 def write_answers(folder, count=50):
     """What bench_mock answers."""
-    (folder / "chat.json").write_text(json.dumps(chat_whole()))
-    (folder / "messages.json").write_text(json.dumps(messages_whole()))
-    (folder / "chat.sse").write_text(chat_stream(count))
-    (folder / "messages.sse").write_text(messages_stream(count))
+    for name, whole in WHOLE.items():
+        (folder / f"{name}.json").write_text(json.dumps(whole()))
+        (folder / f"{name}.sse").write_text(STREAM[name](count))
 
 
-PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}
+PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+AUTH = {"messages": "x-api-key: {}\r\nanthropic-version: 2023-06-01\r\n", "gemini": "x-goog-api-key: {}\r\n"}
 
 
-def http_request(dialect, body, key="sk-bench-not-a-secret"):
+def path_of(dialect, stream):
+    if dialect == "gemini":
+        return "/v1beta/models/bench-model:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")
+    return PATHS[dialect]
+
+
+def http_request(dialect, body, stream=False, key="sk-bench-not-a-secret"):
     """The bytes of a whole HTTP request."""
     data = json.dumps(body, separators=(",", ":")).encode()
-    auth = f"authorization: Bearer {key}\r\n" if dialect == "chat" else f"x-api-key: {key}\r\nanthropic-version: 2023-06-01\r\n"
+    auth = AUTH.get(dialect, "authorization: Bearer {}\r\n").format(key)
     head = (
-        f"POST {PATHS[dialect]} HTTP/1.1\r\nhost: 127.0.0.1\r\n{auth}content-type: application/json\r\n"
+        f"POST {path_of(dialect, stream)} HTTP/1.1\r\nhost: 127.0.0.1\r\n{auth}content-type: application/json\r\n"
         f"accept: */*\r\nuser-agent: bench/1\r\ncontent-length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data
