@@ -1,0 +1,121 @@
+/* The stream of a native call: its bytes are relayed, and only what the gateway must know is read:
+ * the first content (which commits), usage, how it ended, errors. Every chunk of this wire carries
+ * the usage so far, so every chunk is parsed; there are few, and they are big. Owns nothing. */
+#include "dialect/gemini/reader.h"
+
+/* raw goes with the first event of the frame; what follows it shows no bytes of its own. */
+static void put(struct ar_reader *r, struct ar_event ev, struct ar_str *raw)
+{
+    ev.raw = *raw;
+    *raw = AR_LIT("");
+    ar_gemini_push(r, ev);
+}
+
+/* What a part shows; false: nothing. */
+static bool find_content(struct ar_jval part, enum ar_block_kind *ret_kind, struct ar_str *ret_text)
+{
+    struct ar_jval text = ar_json_get_lit(part, "text");
+    *ret_text = AR_LIT("");
+    if (ar_json_is(text, AR_J_STRING)) {
+        bool thought = ar_json_is(ar_json_get_lit(part, "thought"), AR_J_TRUE);
+        *ret_kind = thought ? AR_THINKING : AR_TEXT;
+        *ret_text = ar_json_esc(text);
+        return ret_text->n > 0;
+    }
+    bool call = ar_json_is(ar_json_get_lit(part, "functionCall"), AR_J_OBJECT);
+    *ret_kind = call ? AR_TOOL_USE : AR_OPAQUE_ITEM;
+    return call || ar_json_count(part) > 0;
+}
+
+static void put_first_content(struct ar_reader *r, enum ar_block_kind kind, struct ar_str text,
+                              struct ar_str *raw)
+{
+    struct ar_block *b = ar_arena_new(r->a, struct ar_block);
+    if (!b) {
+        return;
+    }
+    r->committed = true;
+    b->kind = kind;
+    put(r, (struct ar_event){.kind = AR_EV_BLOCK_START, .block = b}, raw);
+    if (kind == AR_TEXT || kind == AR_THINKING) {
+        enum ar_delta delta = kind == AR_TEXT ? AR_D_TEXT : AR_D_THINKING;
+        put(r, (struct ar_event){.kind = AR_EV_DELTA, .delta = delta, .text = text}, raw);
+    }
+}
+
+static void note_candidate(struct ar_reader *r, struct ar_jval candidate, struct ar_str *raw)
+{
+    struct ar_jval parts = ar_json_get_lit(ar_json_get_lit(candidate, "content"), "parts");
+    enum ar_block_kind kind;
+    struct ar_str text;
+    for (struct ar_jiter it = ar_json_iter(parts); ar_json_next(&it);) {
+        if (find_content(it.val, &kind, &text)) {
+            r->said = true;
+            r->called = r->called || kind == AR_TOOL_USE;
+            r->ends_in_call = kind == AR_TOOL_USE;
+            r->rests = false;
+            if (!r->committed) {
+                put_first_content(r, kind, text, raw);
+            }
+        }
+    }
+    ar_gemini_note_finish(r, candidate);
+    r->rests = r->rests || ar_json_get_lit(candidate, "finishReason").doc != NULL;
+}
+
+static void note(struct ar_reader *r, struct ar_jval c[AR_C_COUNT], struct ar_str *raw)
+{
+    bool changed = ar_gemini_note_usage(r, c[AR_C_USAGE]);
+    if (!r->started) {
+        ar_gemini_note_start(r, c);
+        r->answer.usage = r->usage;
+        put(r, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer}, raw);
+    }
+    ar_gemini_note_feedback(r, c[AR_C_FEEDBACK]);
+    for (struct ar_jiter it = ar_json_iter(c[AR_C_CANDIDATES]); ar_json_next(&it);) {
+        note_candidate(r, it.val, raw);
+    }
+    if (changed) {
+        put(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage}, raw);
+    }
+}
+
+void ar_gemini_relay_end(struct ar_reader *r)
+{
+    struct ar_str none = AR_LIT("");
+    if (!ar_gemini_settle_stop(r)) {
+        return;
+    }
+    if (r->committed) {
+        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .raw = none});
+    }
+    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_STOP,
+                                        .stop = &r->stop,
+                                        .usage = r->has_usage ? &r->usage : NULL,
+                                        .raw = none});
+    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_END, .raw = none});
+    r->ended = true;
+}
+
+void ar_gemini_relay_frame(struct ar_reader *r, const struct ar_frame *f)
+{
+    struct ar_str data = ar_str_trim(f->data), raw = f->raw;
+    struct ar_jval c[AR_C_COUNT];
+    if (data.n == 0) { /* a comment is no sign of an answer */
+        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_PING, .raw = raw});
+        return;
+    }
+    if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) == AR_OK &&
+        ar_gemini_pick_chunk(ar_json_root(&r->doc), c)) {
+        if (!ar_json_is_nil(c[AR_C_ERROR])) {
+            ar_gemini_fail_by(r, data, raw);
+            return;
+        }
+        unsigned before = r->n;
+        note(r, c, &raw);
+        if (r->n > before) {
+            return;
+        }
+    }
+    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
+}
