@@ -40,11 +40,15 @@ bool ar_gemini_read_lingers(const struct ar_reader *r);
 void ar_gemini_reader_done(struct ar_reader *r);
 
 /* Facing a client: what reading a request needs. Borrows all. */
+struct ar_gemini_call {
+    struct ar_gemini_call *next;
+    struct ar_str id, name; /* dec */
+};
 struct ar_gemini_in {
     struct ar_arena *a;
     struct ar_err *err;
-    struct ar_name *calls, **calls_tail; /* ids minted for calls without one, not yet answered */
-    unsigned minted;
+    struct ar_gemini_call *calls, **calls_tail; /* without a result so far, in order */
+    unsigned minted;                            /* ids made for calls that came without one */
 };
 
 /* Member by its camelCase name, or by the snake_case spelling that proto3 JSON takes too; the last
@@ -53,11 +57,18 @@ struct ar_jval ar_gemini_get(struct ar_jval v, struct ar_str camel);
 #define ar_gemini_get_lit(v, l) ar_gemini_get((v), AR_LIT(l))
 /* Is key the camelCase name, in either spelling? */
 bool ar_gemini_key_is(struct ar_str key, struct ar_str camel);
+/* The members of many keys in one walk: ret[i] is that of camel[i], as ar_gemini_get would give it.
+ * Returns how many members v has that are none of them. */
+unsigned ar_gemini_pick(struct ar_jval v, const struct ar_str *camel, unsigned n,
+                        struct ar_jval *ret);
 /* Decoded string member, or absent when missing, null or no string. */
 struct ar_str ar_gemini_text(struct ar_arena *a, struct ar_jval obj, struct ar_str camel);
 #define ar_gemini_text_lit(a, obj, l) ar_gemini_text((a), (obj), AR_LIT(l))
-/* int64 as a number or, as proto3 JSON has it, as a string of digits. false: neither. */
-bool ar_gemini_i64(struct ar_jval v, int64_t *ret);
+/* int64 as a number or, as proto3 JSON has it, as a string of digits. */
+enum ar_code ar_gemini_i64(struct ar_jval v, int64_t *ret, struct ar_err *err) AR_MUST;
+/* Index of an enum's value among names, by name in any case, with or without prefix, or by its
+ * number (names are in the order of the numbers); -1: unknown. names: NULL-terminated. */
+int ar_gemini_enum(struct ar_jval v, const char *prefix, const char *const *names);
 
 /* content_read.c: contents[] -> turns; systemInstruction (string or Content) -> text blocks. */
 enum ar_code ar_gemini_read_contents(struct ar_gemini_in *in, struct ar_jval v,
@@ -70,7 +81,7 @@ enum ar_code ar_gemini_read_tools(struct ar_gemini_in *in, struct ar_jval v,
 enum ar_code ar_gemini_read_tool_config(struct ar_gemini_in *in, struct ar_jval v,
                                         struct ar_request *r) AR_MUST;
 /* schema_read.c: Gemini's Schema (type upper case, nullable, limits as strings) -> JSON Schema, raw
- * in the arena; what is JSON Schema already stays as it is. p NULL over the cap. */
+ * in the arena; keywords of JSON Schema stay as they are. p NULL over the cap. */
 struct ar_str ar_gemini_read_schema(struct ar_arena *a, struct ar_jval v);
 
 /* sig.c: thoughtSignature (base64 text, dec) -> Google's own material with the text as its data, or
@@ -79,36 +90,40 @@ struct ar_opaque *ar_gemini_read_sig(struct ar_str text, struct ar_str account, 
 /* The value of thoughtSignature: Google's own verbatim, other material as base64 of its envelope.
  */
 void ar_gemini_put_sig(struct ar_jw *w, const struct ar_opaque *sig);
-/* Standard base64 with padding, appended. */
-void ar_gemini_put_base64(struct ar_str bytes, struct ar_buf *out);
 
-/* media.c: inlineData and fileData <-> media: kind of block by MIME type. */
+/* Kind of block that holds media of this type. content_read.c */
 enum ar_block_kind ar_gemini_media_kind(struct ar_str mime);
 
-/* usage.c: usageMetadata -> IR; false: v is none. put: usage_write in response_write.c. */
+/* usageMetadata -> IR (usage.c; false: v is none), and back (answer_write.c). */
 bool ar_gemini_read_usage(struct ar_jval v, struct ar_usage *ret);
 /* The member usageMetadata with its key; zero counters are left out, totals are not. */
 void ar_gemini_put_usage(struct ar_jw *w, const struct ar_usage *u);
 
-/* finishReason <-> canonical (PROTOCOLS 7.2). stop_of: response_read.c; finish_of:
- * response_write.c. */
+/* finishReason <-> canonical (PROTOCOLS 7.2). stop_of: facts of an upstream's answer; finish_of:
+ * answer_write.c, Google's own word when the filter of its own stopped it. */
 enum ar_stop_reason ar_gemini_stop_of(struct ar_str finish);
-const char *ar_gemini_finish_of(const struct ar_stop *s);
+struct ar_str ar_gemini_finish_of(const struct ar_stop *s);
 
 /* grounding.c: groundingMetadata <-> the canonical citations of text blocks (PROTOCOLS 7.1).
  * read: sets citations of the text blocks of an answer from its groundingMetadata (raw, may be
  * absent), byte offsets of the joined text becoming offsets in the block. */
 void ar_gemini_read_grounding(struct ar_response *r, struct ar_arena *a);
-/* A place for citations of one candidate on their way to the client. Owns bufs. */
+/* Citations and searches of a candidate on their way to a client. init; add; put; done. Owns bufs.
+ */
 struct ar_gemini_cites {
-    struct ar_buf chunks, supports;
+    struct ar_buf chunks, supports, queries;
     unsigned n;
 };
-/* One canonical citation (raw), for text bytes [from, to) of the candidate's joined text. false: it
- * has no URL. */
-bool ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, int64_t from, int64_t to,
-                            struct ar_arena *a);
+void ar_gemini_cites_init(struct ar_gemini_cites *c, size_t max_bytes);
+/* One canonical citation (raw), for bytes [from, to) of the candidate's joined text. Without a URL
+ * it is left out. */
+void ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, int64_t from, int64_t to);
+/* The query of a web search (input: JSON text). */
+void ar_gemini_add_search(struct ar_gemini_cites *c, struct ar_str input);
 /* The member groundingMetadata with its key, or nothing when there are none. */
 void ar_gemini_put_grounding(struct ar_jw *w, const struct ar_gemini_cites *c);
+void ar_gemini_cites_done(struct ar_gemini_cites *c);
+/* Bytes of decoded text. */
+int64_t ar_gemini_bytes(struct ar_str esc);
 
 #endif
