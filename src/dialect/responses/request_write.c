@@ -212,12 +212,10 @@ static void write_service(struct ar_responses_enc *e)
 static void write_state(struct ar_responses_enc *e)
 {
     struct ar_jw *w = &e->w;
-    bool thinks = ar_responses_can(e, AR_CAP(REASONING)) || e->t->caps == 0;
     if (e->native) {
         return;
     }
     ar_jw_key_bool(w, "store", false);
-    (void)thinks;
     ar_jw_key(w, "include");
     ar_jw_open(w, '[');
     ar_jw_lit(w, "reasoning.encrypted_content");
