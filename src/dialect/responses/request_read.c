@@ -16,7 +16,7 @@ static enum ar_code keep(struct ar_responses_in *in, enum ar_fate fate, struct a
     if (!x) {
         return ar_responses_too_large(in);
     }
-    x->from = ar_dialect_responses.id;
+    x->from = AR_DIALECT_RESPONSES;
     x->fate = fate;
     x->name = ar_arena_copy(in->a, name); /* an escaped key lives in its iterator only */
     x->raw = ar_json_raw(v);
@@ -327,7 +327,7 @@ enum ar_code ar_responses_decode_request(struct ar_str body, const struct ar_wir
     rd.system_tail = &r->system;
     rd.tool_tail = &r->tools;
     rd.ext_tail = &r->ext;
-    r->dialect = ar_dialect_responses.id;
+    r->dialect = AR_DIALECT_RESPONSES;
     r->wire = doc;
     r->set.show = AR_SHOW_OMITTED;
     if (in) {
