@@ -22,6 +22,7 @@ static const struct {
     {"openai", AR_DIALECT_CHAT},
     {"chat_completions", AR_DIALECT_CHAT},
     {"messages", AR_DIALECT_ANTHROPIC},
+    {"openai_responses", AR_DIALECT_RESPONSES},
 };
 
 const struct ar_dialect *ar_dialect_by_id(unsigned id)

@@ -231,7 +231,7 @@ static void write_extensions(struct ar_responses_enc *e)
 {
     for (const struct ar_ext *x = e->r->ext; x; x = x->next) {
         bool streams = ar_str_is_lit(x->name, "stream_options");
-        if (x->from == ar_dialect_responses.id) {
+        if (x->from == AR_DIALECT_RESPONSES) {
             if (ar_str_find_char(x->name, '.') == x->name.n && (!streams || e->t->stream)) {
                 ar_jw_key_dec(&e->w, x->name);
                 ar_jw_raw(&e->w, x->raw);
@@ -250,7 +250,7 @@ enum ar_code ar_responses_encode_request(const struct ar_request *r, enum ar_op 
 {
     struct ar_responses_enc e = {
         .w = ar_jw_on(ret->body), .r = r, .t = t, .a = a, .l = l, .ret = ret};
-    e.native = r->dialect == ar_dialect_responses.id;
+    e.native = r->dialect == AR_DIALECT_RESPONSES;
     e.official = e.native || t->vendor == AR_VENDOR_OPENAI;
     ret->header_count = 0;
     ret->undo = NULL;
