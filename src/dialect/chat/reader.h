@@ -60,7 +60,8 @@ void ar_chat_push(struct ar_reader *r, struct ar_event ev);
 void ar_chat_fail(struct ar_reader *r, enum ar_code code, const char *why);
 /* Ends with the fault that an error body tells. raw: its frame where the bytes are relayed. */
 void ar_chat_fail_by(struct ar_reader *r, struct ar_str body, struct ar_str raw);
-void ar_chat_note_usage(struct ar_reader *r, struct ar_jval root);
+/* Values of the members usage and x_groq. */
+void ar_chat_note_usage(struct ar_reader *r, struct ar_jval usage, struct ar_jval x_groq);
 void ar_chat_note_start(struct ar_reader *r, struct ar_jval root);
 void ar_chat_note_finish(struct ar_reader *r, struct ar_jval choice);
 void ar_chat_close_block(struct ar_reader *r, int *b); /* b: open block or -1, which it becomes */

@@ -41,12 +41,11 @@ void ar_chat_fail(struct ar_reader *r, enum ar_code code, const char *why)
     ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f ? f : &FULL});
 }
 
-void ar_chat_note_usage(struct ar_reader *r, struct ar_jval root)
+void ar_chat_note_usage(struct ar_reader *r, struct ar_jval u, struct ar_jval x_groq)
 {
-    struct ar_jval u = ar_json_get_lit(root, "usage");
     struct ar_usage usage;
     if (!ar_json_is(u, AR_J_OBJECT)) {
-        u = ar_json_get_lit(ar_json_get_lit(root, "x_groq"), "usage");
+        u = ar_json_get_lit(x_groq, "usage");
     }
     if (!ar_json_is(u, AR_J_OBJECT)) {
         return;
@@ -205,14 +204,14 @@ static void read_details(struct ar_reader *r, struct ar_jval details, bool has_p
     }
 }
 
-static void read_thinking(struct ar_reader *r, struct ar_jval delta)
+static void read_thinking(struct ar_reader *r, struct ar_jval content, struct ar_jval other,
+                          struct ar_jval details)
 {
-    struct ar_str text = ar_json_esc(ar_json_get_lit(delta, "reasoning_content"));
+    struct ar_str text = ar_json_esc(content);
     if (!text.n) {
-        text = ar_json_esc(ar_json_get_lit(delta, "reasoning"));
+        text = ar_json_esc(other);
     }
     put_thinking(r, text);
-    struct ar_jval details = ar_json_get_lit(delta, "reasoning_details");
     if (ar_json_count(details)) {
         read_details(r, details, text.n > 0);
     }
@@ -259,18 +258,42 @@ static void read_annotations(struct ar_reader *r, struct ar_jval annotations)
  * -------------------------------------------------------------------------------------------------
  */
 
-static void read_delta(struct ar_reader *r, struct ar_jval d)
+/* Members of a delta. */
+enum {
+    D_CONTENT,
+    D_CALLS,
+    D_CALL,
+    D_REFUSAL,
+    D_REASONING_CONTENT,
+    D_REASONING,
+    D_REASONING_DETAILS,
+    D_ANNOTATIONS,
+    DELTA_COUNT
+};
+static const struct ar_str DELTA[DELTA_COUNT] = {
+    [D_CONTENT] = AR_LIT_INIT("content"),
+    [D_CALLS] = AR_LIT_INIT("tool_calls"),
+    [D_CALL] = AR_LIT_INIT("function_call"),
+    [D_REFUSAL] = AR_LIT_INIT("refusal"),
+    [D_REASONING_CONTENT] = AR_LIT_INIT("reasoning_content"),
+    [D_REASONING] = AR_LIT_INIT("reasoning"),
+    [D_REASONING_DETAILS] = AR_LIT_INIT("reasoning_details"),
+    [D_ANNOTATIONS] = AR_LIT_INIT("annotations"),
+};
+
+static void read_delta(struct ar_reader *r, struct ar_jval delta)
 {
-    struct ar_jval calls = ar_json_get_lit(d, "tool_calls");
-    struct ar_jval fc = ar_json_get_lit(d, "function_call");
-    struct ar_str refusal = ar_json_esc(ar_json_get_lit(d, "refusal"));
-    read_thinking(r, d);
-    read_content(r, ar_json_get_lit(d, "content"));
+    struct ar_jval d[DELTA_COUNT];
+    ar_json_pick(delta, DELTA, DELTA_COUNT, d);
+    struct ar_jval calls = d[D_CALLS], fc = d[D_CALL];
+    struct ar_str refusal = ar_json_esc(d[D_REFUSAL]);
+    read_thinking(r, d[D_REASONING_CONTENT], d[D_REASONING], d[D_REASONING_DETAILS]);
+    read_content(r, d[D_CONTENT]);
     if (refusal.n) {
         r->seen.refusal = true;
         put_said(r, &r->refusal_b, AR_REFUSAL, AR_D_REFUSAL, refusal);
     }
-    read_annotations(r, ar_json_get_lit(d, "annotations"));
+    read_annotations(r, d[D_ANNOTATIONS]);
     if (ar_json_count(calls)) {
         ar_chat_read_calls(r, calls);
     }
@@ -291,17 +314,34 @@ void ar_chat_fail_by(struct ar_reader *r, struct ar_str body, struct ar_str raw)
     ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f, .raw = raw});
 }
 
+/* Members of a chunk, and of a choice. */
+enum { R_ERROR, R_CHOICES, R_USAGE, R_GROQ, ROOT_COUNT };
+static const struct ar_str ROOT[ROOT_COUNT] = {
+    [R_ERROR] = AR_LIT_INIT("error"),
+    [R_CHOICES] = AR_LIT_INIT("choices"),
+    [R_USAGE] = AR_LIT_INIT("usage"),
+    [R_GROQ] = AR_LIT_INIT("x_groq"),
+};
+enum { C_INDEX, C_DELTA, C_MESSAGE, C_FINISH, C_ERROR, CHOICE_COUNT };
+static const struct ar_str CHOICE[CHOICE_COUNT] = {
+    [C_INDEX] = AR_LIT_INIT("index"),     [C_DELTA] = AR_LIT_INIT("delta"),
+    [C_MESSAGE] = AR_LIT_INIT("message"), [C_FINISH] = AR_LIT_INIT("finish_reason"),
+    [C_ERROR] = AR_LIT_INIT("error"),
+};
+
 /* Only candidate 0 is shown: no other dialect has more than one on a stream. */
-static struct ar_jval first_choice(struct ar_jval root)
+static struct ar_jval first_choice(struct ar_jval choices, struct ar_jval ret[CHOICE_COUNT])
 {
-    struct ar_jiter it = ar_json_iter(ar_json_get_lit(root, "choices"));
+    struct ar_jiter it = ar_json_iter(choices);
     while (ar_json_next(&it)) {
         int64_t index = 0;
-        if (ar_json_i64(ar_json_get_lit(it.val, "index"), &index, NULL) != AR_OK || index == 0) {
+        ar_json_pick(it.val, CHOICE, CHOICE_COUNT, ret);
+        if (!ret[C_INDEX].doc || ar_json_i64(ret[C_INDEX], &index, NULL) != AR_OK || index == 0) {
             return it.val;
         }
     }
-    return (struct ar_jval){0};
+    ar_json_pick((struct ar_jval){NULL, 0}, CHOICE, CHOICE_COUNT, ret);
+    return (struct ar_jval){NULL, 0};
 }
 
 static void end_stream(struct ar_reader *r)
@@ -344,30 +384,32 @@ static void end_stream(struct ar_reader *r)
     r->ended = true;
 }
 
-static void read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_str data)
+static void read_chunk(struct ar_reader *r, struct ar_jval value, struct ar_str data)
 {
-    if (ar_chat_is_error(ar_json_get_lit(root, "error"))) {
-        ar_chat_fail_by(r, data, (struct ar_str){0});
+    struct ar_jval root[ROOT_COUNT], c[CHOICE_COUNT];
+    ar_json_pick(value, ROOT, ROOT_COUNT, root);
+    if (ar_chat_is_error(root[R_ERROR])) {
+        ar_chat_fail_by(r, data, (struct ar_str){NULL, 0});
         return;
     }
-    struct ar_jval choice = first_choice(root);
-    if (ar_chat_is_error(ar_json_get_lit(choice, "error"))) { /* OpenRouter */
-        ar_chat_fail_by(r, ar_json_raw(choice), (struct ar_str){0});
+    struct ar_jval choice = first_choice(root[R_CHOICES], c);
+    if (ar_chat_is_error(c[C_ERROR])) { /* OpenRouter */
+        ar_chat_fail_by(r, ar_json_raw(choice), (struct ar_str){NULL, 0});
         return;
     }
     if (!r->started) {
-        ar_chat_note_start(r, root);
+        ar_chat_note_start(r, value);
         ar_chat_push(r, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
     }
-    ar_chat_note_usage(r, root);
-    struct ar_jval delta = ar_json_get_lit(choice, "delta");
-    if (!ar_json_is(delta, AR_J_OBJECT)) { /* a whole message in a chunk */
-        delta = ar_json_get_lit(choice, "message");
-    }
+    ar_chat_note_usage(r, root[R_USAGE], root[R_GROQ]);
+    /* else a whole message in a chunk */
+    struct ar_jval delta = ar_json_is(c[C_DELTA], AR_J_OBJECT) ? c[C_DELTA] : c[C_MESSAGE];
     if (ar_json_is(delta, AR_J_OBJECT)) {
         read_delta(r, delta);
     }
-    ar_chat_note_finish(r, choice);
+    if (ar_json_esc(c[C_FINISH]).n) {
+        ar_chat_note_finish(r, choice);
+    }
     if (ar_str_is_lit(r->finish, "error") && !r->ended) {
         ar_chat_fail(r, AR_UPSTREAM_ERROR, "the upstream's model failed");
     }

@@ -182,7 +182,7 @@ static bool note(struct ar_reader *r, struct ar_jval root, struct ar_str data, s
     }
     bool before = r->has_usage;
     struct ar_usage old = r->usage;
-    ar_chat_note_usage(r, root);
+    ar_chat_note_usage(r, ar_json_get_lit(root, "usage"), ar_json_get_lit(root, "x_groq"));
     if (r->has_usage && (!before || has_changed(&old, &r->usage))) {
         put(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage}, raw);
     }
