@@ -136,6 +136,7 @@ static void set_up(struct ar_worker_thread *t)
 {
     struct ar_worker *w = &t->worker;
     w->pool = ar_pool_new(w->loop, &(struct ar_pool_limits){POOL_IDLE, POOL_IDLE_MS});
+    w->tokens = ar_tokens_new(w->loop, w->pool);
     struct ar_conn_limits limits = limits_of(t);
     w->server = ar_server_new(w->loop, &limits, ar_flow_start, ar_flow_bad_head, w);
     w->endpoints = ar_admin_endpoints;
@@ -169,6 +170,7 @@ void ar_worker_run(void *worker_thread)
     ar_worker_stop_flows(w);
     ar_model_cache_free(t->admin.models);
     ar_server_free(w->server);
+    ar_tokens_free(w->tokens);
     ar_pool_free(w->pool);
     t->ended = true; /* messages that come late run when the loop is freed */
     ar_loop_post(t->app->loop, ar_app_worker_ended, t);

@@ -98,13 +98,19 @@ static struct ar_str pass_target(struct ar_flow *f, const struct ar_candidate *c
     return out;
 }
 
-/* A target with the model's name where it stands for it; a slash stays, what could end a path is
- * escaped (RFC 3986 3.3). */
+/* A target with the model's name where it stands for it; what could end a path is escaped (RFC 3986
+ * 3.3). {model}: a slash stays; {segment}: the name is one segment of the path, spelled as AWS
+ * signs it. */
 static struct ar_str name_model(struct ar_flow *f, struct ar_str target, struct ar_str model)
 {
     static const char HEX[] = "0123456789ABCDEF";
     struct ar_str mark = AR_LIT("{model}");
     size_t at = ar_str_find(target, mark);
+    bool strict = at == target.n;
+    if (strict) {
+        mark = AR_LIT("{segment}");
+        at = ar_str_find(target, mark);
+    }
     if (at == target.n) {
         return target;
     }
@@ -117,7 +123,7 @@ static struct ar_str name_model(struct ar_flow *f, struct ar_str target, struct 
     for (size_t i = 0; i < model.n; i++) {
         unsigned char c = (unsigned char)model.p[i];
         bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     (c != 0 && strchr("-._~/:@", c));
+                     (c != 0 && strchr(strict ? "-._~" : "-._~/:@", c));
         if (plain) {
             ar_buf_char(&b, (char)c);
         } else {
@@ -172,6 +178,11 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
     }
     s->method = f->op == AR_OP_PASS ? f->head->method : AR_LIT("POST");
     s->secret = c->secret;
+    s->auth = p->auth;
+    s->callers_secret = c->callers_secret;
+    s->region = c->upstream->region;
+    s->tokens = f->worker->tokens;
+    s->flags = p->flags;
     struct ar_header auth;
     ar_auth_put(p, c->secret, c->callers_secret, &f->arena, &auth);
     s->auth_header = auth.name;

@@ -9,6 +9,7 @@
 #include "http/endpoint.h"
 #include "http/exchange.h"
 #include "io/loop.h"
+#include "provider/tokens.h"
 #include "route/plan.h"
 #include "trace/metrics.h"
 
@@ -17,6 +18,7 @@ struct ar_worker {
     struct ar_loop *loop;
     struct ar_server *server;
     struct ar_pool *pool;
+    struct ar_tokens *tokens; /* access tokens of places that want one */
     struct ar_metrics *metrics;
     struct ar_route *route; /* of the process */
     struct ar_rand rand;

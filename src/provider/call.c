@@ -9,11 +9,11 @@
 
 #include <stdlib.h>
 
+#define AWS_STREAM "application/vnd.amazon.eventstream"
 enum { ERROR_BODY_MAX = 1 << 20, FRAME_MAX = 16 << 20 };
 
-static void masked(struct http_call *c, struct ar_str *s)
+static void mask(struct http_call *c, struct ar_str secret, struct ar_str *s)
 {
-    struct ar_str secret = c->spec->secret;
     if (secret.n < 4 || s->n == 0 || !ar_str_has(*s, secret)) {
         return;
     }
@@ -28,6 +28,14 @@ static void masked(struct http_call *c, struct ar_str *s)
     ar_buf_str(&b, rest);
     *s = ar_arena_copy(&c->arena, ar_buf_view(&b));
     ar_buf_done(&b);
+}
+
+static void masked(struct http_call *c, struct ar_str *s)
+{
+    mask(c, c->spec->secret, s);
+    for (unsigned i = 0; c->scheme && i < AR_AUTH_MASKS; i++) {
+        mask(c, c->auth.masks[i], s);
+    }
 }
 
 bool ar_call_fail(struct http_call *c, const struct ar_fault *fault, struct ar_event *ret)
@@ -79,7 +87,16 @@ void ar_call_arm(struct http_call *c, int64_t in_ms)
                  in_ms > 0 ? ar_loop_now_ms(c->spec->loop) + in_ms : AR_NEVER);
 }
 
-/* Request headers into c->headers; the spec's, then auth, then the dialect's. */
+static struct ar_str accept_of(const struct ar_call_spec *s)
+{
+    const struct ar_body_form *form = ar_body_form_of(s);
+    return !s->upstream_stream           ? AR_LIT("application/json")
+           : form && form->accept_stream ? ar_str_of(form->accept_stream)
+                                         : AR_LIT("text/event-stream");
+}
+
+/* Request headers into c->headers; the spec's, then auth, then the dialect's; room is left for
+ * those of a scheme. */
 static unsigned put_headers(struct http_call *c, const struct ar_encoded *e)
 {
     const struct ar_call_spec *s = c->spec;
@@ -104,15 +121,87 @@ static unsigned put_headers(struct http_call *c, const struct ar_encoded *e)
         c->headers[n++] = (struct ar_header){AR_LIT("content-type"), AR_LIT("application/json")};
     }
     if (!ar_header_lit(c->headers, n, "accept").p) {
-        c->headers[n++] =
-            (struct ar_header){AR_LIT("accept"), s->upstream_stream ? AR_LIT("text/event-stream")
-                                                                    : AR_LIT("application/json")};
+        c->headers[n++] = (struct ar_header){AR_LIT("accept"), accept_of(s)};
     }
     return n;
 }
 
-/* Body and headers; then the exchange begins. A refused encoding is kept as the fault that next()
- * gives. */
+/* Takes the header of the name out of c->headers. */
+static struct ar_str take_header(struct http_call *c, unsigned *count, struct ar_str name)
+{
+    struct ar_str value = {"", 0};
+    unsigned n = 0;
+    for (unsigned i = 0; i < *count; i++) {
+        if (ar_str_is_nocase(c->headers[i].name, name)) {
+            value = c->headers[i].value;
+        } else {
+            c->headers[n++] = c->headers[i];
+        }
+    }
+    *count = n;
+    return value;
+}
+
+/* The body as the place wants it, instead of parts; what went into it leaves the headers. */
+static enum ar_code adapt(struct http_call *c, unsigned *parts, struct ar_err *err)
+{
+    struct ar_call_spec *s = c->spec;
+    struct ar_exchange_spec *x = &c->exchange_spec;
+    struct ar_adapt how = {.form = ar_body_form_of(s),
+                           .body = s->native ? s->body : c->parts[0],
+                           .doc = s->native ? &s->outline->doc : NULL,
+                           .model = s->target.model,
+                           .keeps_model = s->op == AR_OP_COUNT};
+    struct ar_buf out;
+    if (!how.form) {
+        return AR_OK;
+    }
+    (void)take_header(c, &x->header_count, AR_LIT("anthropic-version"));
+    if (how.form->betas_inside) {
+        how.betas = take_header(c, &x->header_count, AR_LIT("anthropic-beta"));
+    }
+    ar_buf_init(&out, s->whole_max * 4);
+    (void)ar_buf_reserve(&out, how.body.n + 256);
+    enum ar_code code = ar_body_adapt(&how, &c->arena, &out, err);
+    ar_buf_done(&c->body);
+    c->body = out;
+    c->parts[0] = ar_buf_view(&c->body);
+    *parts = 1;
+    return code;
+}
+
+static void send(struct http_call *c)
+{
+    c->exchange_spec.headers = c->headers;
+    c->exchange = ar_exchange_start(c->spec->pool, &c->exchange_spec);
+    c->state = CALL_HEAD;
+}
+
+/* The proof of a scheme, as soon as it can be had; then the exchange begins. */
+static bool prepare(struct http_call *c, struct ar_event *ret)
+{
+    struct ar_err err = {0};
+    enum ar_poll p = c->scheme->prepare ? c->scheme->prepare(&c->auth, &err) : AR_READY;
+    if (p == AR_PENDING) {
+        return c->is_late &&
+               ar_call_fail_code(c, AR_UPSTREAM_TIMEOUT, "no access token came in time", ret);
+    }
+    if (p == AR_READY && c->scheme->sign(&c->auth, &err) == AR_OK) {
+        for (unsigned i = 0; c->headers && i < c->auth.add_count; i++) {
+            c->headers[c->exchange_spec.header_count++] = c->auth.add[i];
+        }
+        send(c);
+        return false;
+    }
+    struct ar_fault f = {.code = err.code ? err.code : AR_UPSTREAM_CREDENTIALS,
+                         .blame = AR_OF_KEY,
+                         .retry_after_ms = -1,
+                         .message = ar_arena_copy(&c->arena, ar_str_of(err.note))};
+    return ar_call_fail(c, &f, ret);
+}
+
+/* Body and headers; then the exchange begins, or its proof is prepared. A refused encoding is kept
+ * as the fault that next() gives. */
 static void encode(struct http_call *c)
 {
     struct ar_call_spec *s = c->spec;
@@ -149,15 +238,32 @@ static void encode(struct http_call *c)
         .target = s->path,
         .header_count = put_headers(c, &e),
         .parts = c->parts,
-        .part_count = parts,
         .connect_ms = s->connect_ms,
         .head_ms = s->upstream_stream ? s->first_byte_ms : s->total_ms,
         .idle_ms = s->upstream_stream ? s->silence_ms : s->total_ms,
         .waker = s->waker,
     };
-    c->exchange_spec.headers = c->headers;
-    c->exchange = ar_exchange_start(s->pool, &c->exchange_spec);
+    struct ar_err err = {0};
+    enum ar_code code = adapt(c, &parts, &err);
+    c->exchange_spec.part_count = parts;
     ar_call_arm(c, s->upstream_stream ? s->first_byte_ms : s->total_ms);
+    c->scheme = s->secret.n > 0 ? ar_auth_scheme_of(s->auth) : NULL;
+    if (code != AR_OK) {
+        c->early = (struct ar_fault){.code = code, .blame = blame_of(code), .retry_after_ms = -1};
+        c->early.message = ar_arena_copy(&c->arena, ar_str_of(err.note));
+        c->scheme = NULL;
+    } else if (c->scheme) {
+        c->auth = (struct ar_auth_job){.spec = s,
+                                       .headers = c->headers,
+                                       .header_count = c->exchange_spec.header_count,
+                                       .parts = c->parts,
+                                       .part_count = parts,
+                                       .now_unix = s->stamp.now_unix,
+                                       .arena = c->mem};
+        c->state = CALL_PREPARE;
+    } else {
+        send(c);
+    }
 }
 
 static struct ar_call *start(struct ar_call_spec *spec)
@@ -197,6 +303,11 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
     }
     bool sse = ar_str_find_nocase(c->head.content_type, AR_LIT("text/event-stream")) <
                c->head.content_type.n;
+    if (ar_str_has_prefix_nocase(c->head.content_type, AR_LIT(AWS_STREAM)) &&
+        c->spec->op != AR_OP_PASS) {
+        c->is_aws = sse = true;
+        c->head.content_type = AR_LIT("text/event-stream"); /* which it is, from here on */
+    }
     if (c->head.status >= 300 && (c->spec->op != AR_OP_PASS || c->head.status >= 400)) {
         c->state = CALL_ERROR_BODY;
     } else if (c->spec->op == AR_OP_PASS) {
@@ -208,7 +319,11 @@ static bool take_head(struct http_call *c, struct ar_event *ret)
         how.relay = how.relay && c->spec->client_stream;
         c->relays = how.relay;
         c->state = CALL_STREAM;
-        ar_sse_init(&c->sse, FRAME_MAX);
+        if (c->is_aws) {
+            ar_aws_stream_init(&c->aws, FRAME_MAX);
+        } else {
+            ar_sse_init(&c->sse, FRAME_MAX);
+        }
         c->reader = c->spec->dialect->reader_new(&how, c->mem);
         c->undoer = how.relay ? NULL : ar_undoer_new(c->undo, c->stops, &c->arena);
     } else if (c->spec->upstream_stream && !is_json_type(c->head.content_type)) {
@@ -315,6 +430,8 @@ static void count(struct http_call *c, const struct ar_event *ev)
 static bool step(struct http_call *c, struct ar_event *ret)
 {
     switch (c->state) {
+    case CALL_PREPARE:
+        return prepare(c, ret);
     case CALL_HEAD:
         return take_head(c, ret);
     case CALL_ERROR_BODY:
@@ -378,6 +495,9 @@ static void close_call(struct ar_call *call)
 {
     struct http_call *c = AR_HOLDER(call, struct http_call, call);
     ar_timer_clear(c->spec->loop, &c->timer);
+    if (c->scheme) {
+        ar_token_leave(&c->auth.wait);
+    }
     if (c->exchange) {
         if (c->eat > 0) {
             ar_exchange_eat(c->exchange, c->eat);
@@ -389,7 +509,11 @@ static void close_call(struct ar_call *call)
     }
     if (c->reader) {
         c->spec->dialect->reader_done(c->reader);
-        ar_sse_done(&c->sse);
+        if (c->is_aws) {
+            ar_aws_stream_done(&c->aws);
+        } else {
+            ar_sse_done(&c->sse);
+        }
     }
     ar_buf_done(&c->whole);
     ar_buf_done(&c->body);

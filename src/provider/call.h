@@ -4,9 +4,11 @@
 
 #include "http/sse.h"
 #include "io/loop.h"
-#include "provider/provider.h"
+#include "provider/auth.h"
+#include "provider/aws_stream.h"
 
 enum call_state {
+    CALL_PREPARE,    /* encoded; the proof is not ready */
     CALL_HEAD,       /* waiting for status and headers */
     CALL_ERROR_BODY, /* status >= 300: its body is gathered */
     CALL_WHOLE,      /* a JSON body */
@@ -16,7 +18,7 @@ enum call_state {
     CALL_QUEUE,      /* the last events are queued */
     CALL_OVER        /* END or ERROR was given */
 };
-enum { CALL_OWN_HEADERS = 8, CALL_QUEUE_MAX = 4, CALL_HOLD_MAX = 1 << 20 };
+enum { CALL_OWN_HEADERS = 8 + AR_AUTH_ADDS, CALL_QUEUE_MAX = 4, CALL_HOLD_MAX = 1 << 20 };
 
 struct http_call {
     struct ar_call call;
@@ -26,8 +28,9 @@ struct http_call {
     struct ar_arena *mem;  /* small things: the request's own on the native path, else arena */
     struct ar_exchange *exchange;
     struct ar_exchange_spec exchange_spec;
-    struct ar_header *headers; /* arena */
-    struct ar_buf body;        /* encoded request */
+    struct ar_header *headers;           /* arena */
+    const struct ar_auth_scheme *scheme; /* NULL: a header is all */
+    struct ar_buf body;                  /* encoded request */
     struct ar_answer_head head;
     struct ar_undo *undo;
     struct ar_name *stops;
@@ -45,6 +48,7 @@ struct http_call {
     struct ar_reader *reader;
     struct ar_undoer *undoer;
     struct ar_sse sse;
+    bool is_aws;      /* the stream is aws instead of sse */
     struct ar_str in; /* rest of what was peeked */
     size_t eat;       /* bytes of the exchange's buffer to be eaten before the next peek */
     bool eof, rest_given, lingers;
@@ -52,6 +56,8 @@ struct http_call {
     uint64_t content_bytes, content_frames;
     /* From here on: written before it is read. */
     struct ar_str parts[2 * AR_EDITS_MAX + 1];
+    struct ar_auth_job auth;
+    struct ar_aws_stream aws;
 };
 
 /* call.c. The one way to fail: a fault, with the secret masked, becomes the last event. true. */

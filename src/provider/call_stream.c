@@ -27,11 +27,20 @@ static bool read_event(struct http_call *c, struct ar_event *ret)
     }
 }
 
+static enum ar_poll next_frame(struct http_call *c, size_t *ret_used, struct ar_frame *ret)
+{
+    return c->is_aws ? ar_aws_stream_next(&c->aws, c->in, ret_used, ret)
+                     : ar_sse_next(&c->sse, c->in, ret_used, ret);
+}
+
 /* The body is over or cut: tells the reader, which answers END or ERROR. */
 static void end_stream(struct http_call *c, enum ar_eof eof)
 {
     struct ar_frame frame;
-    if (eof == AR_EOF_CLEAN && ar_sse_rest(&c->sse, &frame) == AR_READY) {
+    if (c->is_aws && !ar_aws_stream_is_between(&c->aws)) {
+        eof = AR_EOF_CUT;
+    }
+    if (eof == AR_EOF_CLEAN && !c->is_aws && ar_sse_rest(&c->sse, &frame) == AR_READY) {
         c->spec->dialect->read_frame(c->reader, &frame);
         c->rest_given = true;
         return; /* drained first; asked again */
@@ -80,7 +89,7 @@ static bool feed(struct http_call *c)
         }
         struct ar_frame frame;
         size_t used;
-        enum ar_poll p = ar_sse_next(&c->sse, c->in, &used, &frame);
+        enum ar_poll p = next_frame(c, &used, &frame);
         c->in = ar_str_from(c->in, used);
         if (p == AR_READY) {
             c->spec->dialect->read_frame(c->reader, &frame);

@@ -7,7 +7,7 @@
 #include "http/exchange.h"
 
 enum ar_auth {
-#define X(id, header, prefix, doc) AR_AUTH_##id,
+#define X(id, header, prefix, scheme, doc) AR_AUTH_##id,
 #include "provider/auth.def"
 #undef X
 };
@@ -16,7 +16,8 @@ enum {
     AR_PLACE_COUNT = 2,
     AR_PLACE_CUSTOM = 4,
     AR_PLACE_ROUTER = 8,
-    AR_PLACE_GENERATOR = 16
+    AR_PLACE_GENERATOR = 16,
+    AR_PLACE_INVOKE = 32
 };
 
 struct ar_provider {
@@ -35,8 +36,8 @@ const struct ar_provider *ar_provider_find(struct ar_str name);
 /* Header that carries a secret. */
 const char *ar_auth_header(enum ar_auth a);
 const char *ar_auth_prefix(enum ar_auth a);
-/* Header and value that carry a secret to p; value n 0: none. callers: not the operator's.
- * Arena. */
+/* Header and value that carry a secret to p; value n 0: none, or it takes more than a header (the
+ * call's business). callers: not the operator's. Arena. */
 void ar_auth_put(const struct ar_provider *p, struct ar_str secret, bool callers,
                  struct ar_arena *a, struct ar_header *ret);
 
@@ -44,6 +45,7 @@ void ar_auth_put(const struct ar_provider *p, struct ar_str secret, bool callers
 void ar_model_facts(struct ar_str model, struct ar_target *t);
 
 struct ar_call_ops;
+struct ar_tokens; /* provider/tokens.h */
 /* One attempt, all that it needs. Every pointer is borrowed until close (they live in the flow or
  * its snapshot). */
 struct ar_call_spec {
@@ -54,6 +56,11 @@ struct ar_call_spec {
     struct ar_str method, path;            /* path: request target */
     struct ar_str auth_header, auth_value; /* n 0: none */
     struct ar_str secret;                  /* to be masked in what comes back; n 0: none */
+    enum ar_auth auth;                     /* a scheme of its own signs by the secret */
+    bool callers_secret;                   /* not the operator's */
+    struct ar_str region;                  /* for signatures */
+    struct ar_tokens *tokens;              /* of the worker; NULL: none can be fetched */
+    unsigned flags;                        /* AR_PLACE_* of the place */
     enum ar_op op;
     bool native; /* body goes by edits, events carry raw */
     bool upstream_stream, client_stream;

@@ -2,7 +2,7 @@
  * The tables of places and models as functions. Rows are data; a look-up is a walk, done when a
  * configuration is loaded or an attempt begins. Owns nothing.
  */
-#include "provider/provider.h"
+#include "provider/auth.h"
 
 #define Q(id)     AR_QUIRK(id)
 #define C(id)     AR_CAP(id)
@@ -11,18 +11,21 @@
 #define CUSTOM    AR_PLACE_CUSTOM
 #define ROUTER    AR_PLACE_ROUTER
 #define GENERATOR AR_PLACE_GENERATOR
+#define INVOKE    AR_PLACE_INVOKE
 
 /* Words of the column `speaks`. */
 enum {
     IN_CHAT = AR_DIALECT_CHAT,
     IN_TEXT = AR_DIALECT_COMPLETIONS,
+    IN_RESPONSES = AR_DIALECT_RESPONSES,
     IN_MESSAGES = AR_DIALECT_ANTHROPIC
 };
 #define AT(word, path) [IN_##word] = (path),
 #define CHAT           AT(CHAT, "")
 #define TEXT           AT(TEXT, "")
 #define MESSAGES       AT(MESSAGES, "")
-#define RESPONSES      /* until the dialect is a row */
+#define RESPONSES      AT(RESPONSES, "")
+#define VERTEX_GEMINI
 
 static const struct ar_provider ROWS[] = {
 #define X(row_name, row_title, row_base, speaks, row_auth, row_key, row_models, row_vendor,        \
@@ -54,8 +57,9 @@ static const struct model_row {
 
 static const struct {
     const char *header, *prefix;
+    const struct ar_auth_scheme *scheme;
 } AUTHS[] = {
-#define X(id, header, prefix, doc) {header, prefix},
+#define X(id, header, prefix, scheme, doc) {header, prefix, scheme},
 #include "provider/auth.def"
 #undef X
 };
@@ -87,11 +91,16 @@ const char *ar_auth_prefix(enum ar_auth a)
     return AUTHS[a].prefix;
 }
 
+const struct ar_auth_scheme *ar_auth_scheme_of(enum ar_auth a)
+{
+    return AUTHS[a].scheme;
+}
+
 void ar_auth_put(const struct ar_provider *p, struct ar_str secret, bool callers,
                  struct ar_arena *a, struct ar_header *ret)
 {
     *ret = (struct ar_header){{NULL, 0}, {NULL, 0}};
-    if (secret.n == 0 || p->auth == AR_AUTH_NONE) {
+    if (secret.n == 0 || p->auth == AR_AUTH_NONE || AUTHS[p->auth].scheme) {
         return;
     }
     /* A signed-in user's token of Anthropic's is no API key. */

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "http/url.h"
+#include "provider/cloud.h"
 
 #include <stdio.h>
 
@@ -23,20 +24,28 @@ static enum ar_code bad(const struct ar_config *c, const struct ar_conf_upstream
 
 void ar_providers_from_env(struct ar_config *c, const char *(*getenv_fn)(const char *))
 {
+    const struct ar_provider *p;
+    struct ar_str variable;
+    for (struct ar_conf_upstream *u = c->upstreams; u; u = u->next) {
+        p = ar_provider_find(u->provider.n > 0 ? u->provider : u->name);
+        if (p) {
+            ar_cloud_from_env(c, u, p, getenv_fn);
+        }
+    }
     if (c->has_upstreams) {
         return;
     }
-    const struct ar_provider *p;
     for (unsigned i = 0; (p = ar_provider_row(i)) != NULL; i++) {
-        const char *secret = p->key_env[0] ? getenv_fn(p->key_env) : NULL;
-        if (!secret || !*secret || (p->flags & AR_PLACE_CUSTOM)) {
+        const char *secret = ar_cloud_switch(p, getenv_fn, &variable);
+        if (!secret || (p->flags & AR_PLACE_CUSTOM)) {
             continue;
         }
         struct ar_conf_upstream *u = ar_config_add_upstream(c, "env");
         u->name = u->provider = ar_str_of(p->name);
         u->priority = 2;
         ar_config_set_keys(c, u, ar_arena_copy(&c->arena, ar_str_of(secret)),
-                           ar_arena_fmt(&c->arena, "env %s", p->key_env));
+                           ar_arena_fmt(&c->arena, "env %.*s", AR_FMT(variable)));
+        ar_cloud_from_env(c, u, p, getenv_fn);
     }
     bool has_keys = c->upstreams != NULL; /* then nobody else is asked unless it is named */
     bool has_default = false, has_echo = false;
@@ -93,6 +102,18 @@ static enum ar_code build_base(struct ar_config *c, const struct ar_conf_upstrea
     return AR_OK;
 }
 
+/* Of a row's paths with blanks between: for whole answers, streams, counts; absent: none. */
+static struct ar_str path_of(const char *template, enum ar_asked asked)
+{
+    struct ar_str rest = ar_str_of(template), one = {NULL, 0};
+    for (unsigned i = 0; i <= (unsigned)asked; i++) {
+        if (!ar_str_split(&rest, ' ', &one)) {
+            return (struct ar_str){NULL, 0};
+        }
+    }
+    return one;
+}
+
 /* Request target for an operation in a dialect: the row's template behind the base URL's path, or
  * the dialect's own path joined. */
 static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base *b,
@@ -103,6 +124,10 @@ static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base
     const char *own = asked == AR_ASK_COUNT                      ? d->path_count
                       : asked == AR_ASK_STREAM && d->path_stream ? d->path_stream
                                                                  : d->path_generate;
+    if (template && strchr(template, ' ')) {
+        struct ar_str path = ar_cloud_place(u, path_of(template, asked), a);
+        return path.n > 0 ? ar_arena_join(a, b->path, path) : path;
+    }
     if (!own) {
         return (struct ar_str){NULL, 0};
     }
@@ -112,7 +137,8 @@ static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base
     if (ar_str_has_prefix(ar_str_of(own), ar_str_of(d->path_generate))) {
         more = own + strlen(d->path_generate); /* "/count_tokens" */
     }
-    return ar_arena_fmt(a, "%.*s%s%s%s%.*s", AR_FMT(b->path), template, more,
+    return ar_arena_fmt(a, "%.*s%.*s%s%s%.*s", AR_FMT(b->path),
+                        AR_FMT(ar_cloud_place(u, ar_str_of(template), a)), more,
                         b->query.n > 0 ? "?" : "", AR_FMT(b->query));
 }
 
@@ -128,7 +154,8 @@ static enum ar_code build_bases(struct ar_config *c, struct ar_upstream *u, stru
     }
     u->bases = ar_arena_zalloc(&c->arena, (urls.n + 1) * sizeof *u->bases);
     for (unsigned i = 0; i < urls.n && u->bases; i++) {
-        enum ar_code code = build_base(c, u->conf, urls.v[i], &u->bases[i], err);
+        enum ar_code code =
+            build_base(c, u->conf, ar_cloud_url(u, urls.v[i], &c->arena), &u->bases[i], err);
         if (code != AR_OK) {
             return code;
         }
@@ -151,8 +178,8 @@ static enum ar_code build_dialects(struct ar_config *c, struct ar_upstream *u, s
     for (unsigned i = 0; i < u->conf->dialects.n; i++) {
         const struct ar_dialect *d = ar_dialect_by_name(u->conf->dialects.v[i]);
         if (!d) {
-            return bad(c, u->conf, err,
-                       "unknown dialect (chat, anthropic): ", u->conf->dialects.v[i]);
+            return bad(c, u->conf, err, "unknown dialect (chat, responses, anthropic, gemini): ",
+                       u->conf->dialects.v[i]);
         }
         if (!ar_upstream_speaks(u, d)) {
             u->dialects[u->dialect_count++] = d;
@@ -173,7 +200,14 @@ static void build_keys(struct ar_config *c, struct ar_upstream *u)
         struct ar_key *k = &u->keys[u->key_count++];
         k->conf = &u->conf->keys[i];
         k->secret = k->conf->secret;
-        ar_sha256_hex(k->secret, 8, k->print);
+    }
+}
+
+/* After the keys are what they say (a file's content). */
+static void name_keys(struct ar_upstream *u)
+{
+    for (unsigned i = 0; i < u->key_count; i++) {
+        ar_sha256_hex(u->keys[i].secret, 8, u->keys[i].print);
     }
 }
 
@@ -197,7 +231,12 @@ static enum ar_code build_one(struct ar_config *c, struct ar_conf_upstream *conf
         return bad(c, conf, err, "at most 64 keys and 16 base_urls; use a second upstream",
                    AR_LIT(""));
     }
+    struct ar_err cloud = {0};
     build_keys(c, u);
+    if (ar_cloud_build(c, u, &cloud) != AR_OK) {
+        return bad(c, conf, err, cloud.note, AR_LIT(""));
+    }
+    name_keys(u);
     int64_t pass = u->key_count == 0;
     if (conf->passthrough.n > 0) {
         struct ar_err why;
@@ -248,6 +287,30 @@ enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret, 
     return ar_arena_finish(&c->arena);
 }
 
+/* "gemini=gemini-*" -> the dialect and the glob; without a dialect, NULL. */
+static const struct ar_dialect *dialect_of(struct ar_str *glob)
+{
+    size_t at = ar_str_find_char(*glob, '=');
+    if (at == glob->n) {
+        return NULL;
+    }
+    const struct ar_dialect *d = ar_dialect_by_name(ar_str_head(*glob, at));
+    *glob = ar_str_from(*glob, at + 1);
+    return d;
+}
+
+const struct ar_dialect *ar_upstream_only(const struct ar_upstream *u, struct ar_str sent)
+{
+    struct ar_str globs = ar_str_of(u->provider->models), glob;
+    while (ar_str_split(&globs, ' ', &glob)) {
+        const struct ar_dialect *d = dialect_of(&glob);
+        if (d && ar_str_matches_glob(sent, glob) && ar_upstream_speaks(u, d)) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
 const struct ar_dialect *ar_upstream_translates_to(const struct ar_upstream *u)
 {
     for (unsigned i = 0; i < u->dialect_count; i++) {
@@ -283,6 +346,7 @@ bool ar_upstream_serves(const struct ar_upstream *u, struct ar_str model, struct
     }
     struct ar_str globs = ar_str_of(u->provider->models), glob;
     while (ar_str_split(&globs, ' ', &glob)) {
+        (void)dialect_of(&glob);
         if (ar_str_matches_glob(model, glob)) {
             return true;
         }

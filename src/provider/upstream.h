@@ -34,7 +34,8 @@ struct ar_upstream {
     struct ar_key *keys; /* none and passthrough: the caller's */
     unsigned key_count;
     bool passthrough;
-    struct ar_health *health; /* of the whole: turn of its keys */
+    struct ar_str region, project; /* of a cloud; n 0: none */
+    struct ar_health *health;      /* of the whole: turn of its keys */
 };
 enum { AR_KEYS_MAX = 64, AR_BASES_MAX = 16 }; /* of one upstream */
 
@@ -44,8 +45,9 @@ struct ar_upstreams {
     struct ar_strs notices; /* lines for the log */
 };
 
-/* Environment: switches on the rows whose key variable is set, and the default upstream, where the
- * file names none. Before ar_upstreams_build. */
+/* Environment: fills in what upstreams of clouds do not say (keys, region, project); switches on
+ * the rows whose key variable is set, and the default upstream, where the file names none. Before
+ * ar_upstreams_build. */
 void ar_providers_from_env(struct ar_config *c, const char *(*getenv_fn)(const char *));
 
 /* Resolves all enabled upstreams. Errors name the place in the file: AR_INVALID_REQUEST. Memory:
@@ -55,6 +57,8 @@ enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret,
 
 /* Does u serve the model (INTERFACE 5)? *ret_sent: the name to send. */
 bool ar_upstream_serves(const struct ar_upstream *u, struct ar_str model, struct ar_str *ret_sent);
+/* The one dialect in which u speaks to the model (by the name that is sent); NULL: any of its. */
+const struct ar_dialect *ar_upstream_only(const struct ar_upstream *u, struct ar_str sent);
 /* The dialect for requests of a dialect that u does not speak; NULL: none can be made. */
 const struct ar_dialect *ar_upstream_translates_to(const struct ar_upstream *u);
 bool ar_upstream_speaks(const struct ar_upstream *u, const struct ar_dialect *d);

@@ -103,10 +103,14 @@ static unsigned split_keys(struct ar_str list, struct ar_arena *a, struct ar_str
 }
 
 static const struct ar_dialect *dialect_for(const struct ar_upstream *u,
-                                            const struct ar_plan_ask *ask)
+                                            const struct ar_plan_ask *ask, struct ar_str sent)
 {
     if (u->provider->flags & AR_PLACE_GENERATOR) {
         return &ar_dialect_chat; /* never seen on a wire */
+    }
+    const struct ar_dialect *only = ask->client ? ar_upstream_only(u, sent) : NULL;
+    if (only) {
+        return only;
     }
     return ask->client && ar_upstream_speaks(u, ask->client) ? ask->client
                                                              : ar_upstream_translates_to(u);
@@ -137,7 +141,7 @@ static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const st
             }
         }
     }
-    const struct ar_dialect *d = dialect_for(u, ask);
+    const struct ar_dialect *d = dialect_for(u, ask, sent);
     if (!d) {
         return;
     }

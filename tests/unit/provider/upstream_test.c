@@ -83,7 +83,9 @@ static void test_every_row_is_joined(void **state)
         char text[128];
         bool custom = (p->flags & AR_PLACE_CUSTOM) != 0;
         (void)snprintf(text, sizeof text, "upstreams: [{provider: '%s'%s}]\n", p->name,
-                       custom ? ", base_urls: ['http://h:1/v1']" : "");
+                       custom                      ? ", base_urls: ['http://h:1/v1']"
+                       : p->auth == AR_AUTH_GOOGLE ? ", project: p, region: here"
+                                                   : "");
         struct ar_config *c = load_good(text);
         const struct ar_upstream *u = &build(c)->v[0];
         CHECK_STR(u->name, p->name);
@@ -92,10 +94,15 @@ static void test_every_row_is_joined(void **state)
             assert_true(p->paths[u->dialects[d]->id] != NULL);
         }
         for (unsigned d = 0; d < AR_DIALECT_COUNT && !(p->flags & AR_PLACE_GENERATOR); d++) {
+            static const char *const ENDS[AR_DIALECT_COUNT] = {
+                [AR_DIALECT_CHAT] = "/chat/completions",
+                [AR_DIALECT_ANTHROPIC] = "/messages",
+                [AR_DIALECT_RESPONSES] = "/responses",
+                [AR_DIALECT_COMPLETIONS] = "/completions"};
             struct ar_str target = u->bases[0].targets[d][AR_ASK_WHOLE];
             assert_true(target.n > 1 && target.p[0] == '/');
-            assert_true(ar_str_has_suffix(target, d == AR_DIALECT_CHAT ? AR_LIT("/chat/completions")
-                                                                       : AR_LIT("/messages")));
+            bool cloud = p->auth == AR_AUTH_GOOGLE || (p->flags & AR_PLACE_INVOKE);
+            assert_true(cloud || !ENDS[d] || ar_str_has_suffix(target, ar_str_of(ENDS[d])));
             assert_false(ar_str_has(target, AR_LIT("//")));
             assert_false(ar_str_has(target, AR_LIT("/v1/v1")));
         }
@@ -108,10 +115,12 @@ static void test_every_row_is_joined(void **state)
                     CHECK_STR(u->bases[0].targets[AR_DIALECT_CHAT][AR_ASK_WHOLE], KNOWN[k].chat);
                 }
                 if (KNOWN[k].messages) {
-                    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][AR_ASK_WHOLE], KNOWN[k].messages);
+                    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][AR_ASK_WHOLE],
+                              KNOWN[k].messages);
                 }
                 if (KNOWN[k].count) {
-                    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][AR_ASK_COUNT], KNOWN[k].count);
+                    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][AR_ASK_COUNT],
+                              KNOWN[k].count);
                 }
             }
         }
@@ -259,7 +268,7 @@ static void test_names_keys_and_dialects(void **state)
     assert_string_not_equal(one->keys[0].print, one->keys[1].print);
     assert_string_equal(one->keys[0].print, two->keys[0].print);
     assert_null(strstr("secret-1", one->keys[0].print));
-    assert_int_equal(one->dialect_count, 1);
+    assert_int_equal(one->dialect_count, 3);
     assert_int_equal(three->dialect_count, 2);
     assert_ptr_equal(three->dialects[0], &ar_dialect_anthropic);
     assert_true(ar_upstream_speaks(three, &ar_dialect_chat));
