@@ -7,7 +7,8 @@
 static void write_signature(struct ar_chat_out *o, const struct ar_block *b, bool dummy)
 {
     struct ar_jw *w = &o->w;
-    bool own = b->sig && b->sig->vendor == AR_VENDOR_GOOGLE && b->sig->data.n;
+    bool own = b->sig && b->sig->vendor == AR_VENDOR_GOOGLE && b->sig->data.n &&
+               !o->t->no_thinking; /* one was refused */
     if (!ar_chat_has(o, AR_QUIRK(TOOL_EXTRA_CONTENT)) || (!own && !dummy)) {
         return;
     }
@@ -48,7 +49,7 @@ static void write_calls(struct ar_chat_out *o, const struct ar_turn *from,
 {
     bool open = false;
     /* Gemini 3 refuses a first call without a signature */
-    bool dummy = ar_str_has(o->t->model, AR_LIT("gemini-3"));
+    bool dummy = ar_chat_can(o, AR_CAP(SIGNED_CALLS));
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
             if (b->kind != AR_TOOL_USE) {

@@ -277,14 +277,17 @@ static void run_client(struct golden *g, struct told *t, const struct ar_dialect
 
 static void run_error(struct golden *g, struct told *t, const struct ar_fault *f)
 {
-    struct ar_str statuses = {"", 0};
+    struct ar_str statuses = {"", 0}, asked = kit_read(g->dir, "status.txt", &g->a);
     see_fault(g, t, f);
     for (unsigned i = 0; i < AR_DIALECT_COUNT; i++) {
         const struct ar_dialect *d = ar_dialect_by_id(i);
         struct ar_buf out;
         ar_buf_init(&out, 1 << 20);
         int status = d->encode_error(f, AR_LIT("req_golden"), &out);
-        statuses = ar_arena_fmt(&g->a, "%.*s%s %d\n", AR_FMT(statuses), d->name, status);
+        struct ar_str line = ar_arena_fmt(&g->a, "%s ", d->name);
+        if (ar_str_has(asked, line)) {
+            statuses = ar_arena_fmt(&g->a, "%.*s%.*s%d\n", AR_FMT(statuses), AR_FMT(line), status);
+        }
         golden_compare(g, golden_name(g, "client-%s.json", d), GOLDEN_JSON, ar_buf_view(&out),
                        false);
         ar_buf_done(&out);
@@ -324,7 +327,8 @@ static void read_asked(struct golden *g, struct told *t)
     if (!body.p) {
         return;
     }
-    t->asker = name.p ? ar_dialect_by_name(name) : ar_dialect_by_id(t->up->id == 0 ? 1 : 0);
+    unsigned other = t->up->id == AR_DIALECT_CHAT ? AR_DIALECT_ANTHROPIC : AR_DIALECT_CHAT;
+    t->asker = name.p ? ar_dialect_by_name(name) : ar_dialect_by_id(other);
     struct ar_buf out;
     ar_buf_init(&out, 64 << 20);
     struct ar_encoded e = {.body = &out};

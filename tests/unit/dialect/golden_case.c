@@ -146,22 +146,29 @@ struct ar_target golden_target_for(struct golden *g, const struct golden_target 
                                    AR_CAP(SAMPLING) | AR_CAP(TEMPERATURE_ALONE) |
                                    AR_CAP(FORCED_TOOL_NOT_THINKING) | AR_CAP(PREFILL) |
                                    AR_CAP(STRUCTURED) | AR_CAP(VISION);
-    bool claude = d->id == AR_DIALECT_ANTHROPIC;
+    static const uint64_t GEMINI = AR_CAP(THINK_LEVEL) | AR_CAP(THINK_DEFAULT_ON) |
+                                   AR_CAP(SIGNED_CALLS) | AR_CAP(MIXED_TOOLS) |
+                                   AR_CAP(EFFORT_MINIMAL);
+    bool claude = d->id == AR_DIALECT_ANTHROPIC, gemini = d->vendor == AR_VENDOR_GOOGLE;
     struct ar_jval caps = ar_json_get_lit(t->json, "caps");
     struct ar_str model = golden_text(g, t->json, "model"),
                   account = golden_text(g, t->json, "account");
     return (struct ar_target){
         .model = model.p  ? model
                  : claude ? AR_LIT("claude-sonnet-4-5")
+                 : gemini ? AR_LIT("gemini-3.1-flash")
                           : AR_LIT("gpt-4.1"),
-        .vendor = vendor_of(golden_text(g, t->json, "vendor"),
-                            claude ? AR_VENDOR_ANTHROPIC : AR_VENDOR_OPENAI),
+        .vendor = vendor_of(golden_text(g, t->json, "vendor"), d->vendor),
         .account = account.p ? account : AR_LIT("0a1b2c3d"),
         .caps = caps.doc ? bits_of(g, caps, kit_cap)
                 : claude ? CLAUDE
+                : gemini ? CHAT | GEMINI
                          : CHAT,
         .quirks = bits_of(g, ar_json_get_lit(t->json, "quirks"), kit_quirk),
-        .max_out_tokens = golden_int(t->json, "max_out_tokens", claude ? 64000 : 32768),
+        .max_out_tokens = golden_int(t->json, "max_out_tokens",
+                                     claude   ? 64000
+                                     : gemini ? 65536
+                                              : 32768),
         .default_max_tokens = golden_int(t->json, "default_max_tokens", 8192),
         .stream = t->stream,
     };

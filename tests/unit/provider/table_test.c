@@ -62,7 +62,7 @@ static void test_spellings_of_a_model_are_one(void **state)
         {"claude-3-5-sonnet-20241022", "claude-3.5-sonnet", "anthropic/claude-3.5-sonnet",
          "claude-3-5-sonnet-latest"},
         {"gpt-5.6", "gpt-5-6", "openai/gpt-5.6-mini", "GPT-5.6"},
-        {"gemini-2.5-pro", "google/gemini-2.5-pro", "gemini-2-5-pro", "gemini-3-pro"},
+        {"gemini-2.5-pro", "google/gemini-2.5-pro", "gemini-2-5-pro", "gemini-2.5-pro-preview"},
     };
     for (size_t i = 0; i < sizeof SAME / sizeof *SAME; i++) {
         struct ar_target first = facts(SAME[i][0]);
