@@ -1,0 +1,136 @@
+/* groundingMetadata <-> citations. Gemini says what was found once for a whole candidate, with
+ * offsets in bytes of the text; everybody else cites inside the text block (PROTOCOLS 7.1). Reading
+ * gives each source to the text block that its first support is in; writing makes one chunk a
+ * source and one support a citation, over the bytes of its block. Owns the buffers of
+ * ar_gemini_cites. */
+#include "dialect/gemini/gemini.h"
+
+int64_t ar_gemini_bytes(struct ar_str esc)
+{
+    const char *slash = esc.n > 0 ? memchr(esc.p, '\\', esc.n) : NULL;
+    if (!slash) {
+        return (int64_t)esc.n;
+    }
+    struct ar_buf plain;
+    ar_buf_init(&plain, 2 * esc.n + 16);
+    ar_json_unescape(esc, &plain);
+    int64_t n = (int64_t)plain.n;
+    ar_buf_done(&plain);
+    return n;
+}
+
+/* --- writing --- */
+
+void ar_gemini_cites_init(struct ar_gemini_cites *c, size_t max_bytes)
+{
+    *c = (struct ar_gemini_cites){.n = 0};
+    ar_buf_init(&c->chunks, max_bytes);
+    ar_buf_init(&c->supports, max_bytes);
+    ar_buf_init(&c->queries, max_bytes);
+}
+
+void ar_gemini_cites_done(struct ar_gemini_cites *c)
+{
+    ar_buf_done(&c->chunks);
+    ar_buf_done(&c->supports);
+    ar_buf_done(&c->queries);
+}
+
+/* A writer that goes on in a list of values. */
+static struct ar_jw go_on(struct ar_buf *list)
+{
+    struct ar_jw w = ar_jw_on(list);
+    w.comma = list->n > 0;
+    return w;
+}
+
+static void put_chunk(struct ar_gemini_cites *c, struct ar_str url, struct ar_str title)
+{
+    struct ar_jw w = go_on(&c->chunks);
+    ar_jw_open(&w, '{');
+    ar_jw_key(&w, "web");
+    ar_jw_open(&w, '{');
+    ar_jw_key_esc(&w, "uri", url);
+    if (title.n > 0) {
+        ar_jw_key_esc(&w, "title", title);
+    }
+    ar_jw_close(&w, '}');
+    ar_jw_close(&w, '}');
+}
+
+static void put_support(struct ar_gemini_cites *c, int64_t from, int64_t to)
+{
+    struct ar_jw w = go_on(&c->supports);
+    ar_jw_open(&w, '{');
+    ar_jw_key(&w, "segment");
+    ar_jw_open(&w, '{');
+    if (from > 0) {
+        ar_jw_key_i64(&w, "startIndex", from);
+    }
+    ar_jw_key_i64(&w, "endIndex", to);
+    ar_jw_close(&w, '}');
+    ar_jw_key(&w, "groundingChunkIndices");
+    ar_jw_open(&w, '[');
+    ar_jw_i64(&w, c->n);
+    ar_jw_close(&w, ']');
+    ar_jw_close(&w, '}');
+}
+
+void ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, int64_t from, int64_t to)
+{
+    struct ar_arena scratch;
+    struct ar_jdoc doc;
+    ar_arena_init(&scratch, 64 * raw.n + 4096);
+    if (ar_json_parse(raw, 3, &scratch, &doc, NULL) == AR_OK) {
+        struct ar_jval v = ar_json_root(&doc), inner = ar_json_get_lit(v, "url_citation");
+        v = inner.doc ? inner : v;
+        struct ar_str url = ar_json_esc(ar_json_get_lit(v, "url"));
+        if (url.n > 0) {
+            put_chunk(c, url, ar_json_esc(ar_json_get_lit(v, "title")));
+            put_support(c, from, to);
+            c->n++;
+        }
+    }
+    ar_arena_done(&scratch);
+}
+
+void ar_gemini_add_search(struct ar_gemini_cites *c, struct ar_str input)
+{
+    struct ar_arena scratch;
+    struct ar_jdoc doc;
+    ar_arena_init(&scratch, 64 * input.n + 4096);
+    if (ar_json_parse(input, 3, &scratch, &doc, NULL) == AR_OK) {
+        struct ar_str query = ar_json_esc(ar_json_get_lit(ar_json_root(&doc), "query"));
+        struct ar_jw w = go_on(&c->queries);
+        if (query.n > 0) {
+            ar_jw_esc(&w, query);
+        }
+    }
+    ar_arena_done(&scratch);
+}
+
+void ar_gemini_put_grounding(struct ar_jw *w, const struct ar_gemini_cites *c)
+{
+    if (c->n == 0 && c->queries.n == 0) {
+        return;
+    }
+    ar_jw_key(w, "groundingMetadata");
+    ar_jw_open(w, '{');
+    if (c->queries.n > 0) {
+        ar_jw_key(w, "webSearchQueries");
+        ar_jw_open(w, '[');
+        ar_jw_raw(w, ar_buf_view(&c->queries));
+        ar_jw_close(w, ']');
+    }
+    if (c->n > 0) {
+        ar_jw_key(w, "groundingChunks");
+        ar_jw_open(w, '[');
+        ar_jw_raw(w, ar_buf_view(&c->chunks));
+        ar_jw_close(w, ']');
+        ar_jw_key(w, "groundingSupports");
+        ar_jw_open(w, '[');
+        ar_jw_raw(w, ar_buf_view(&c->supports));
+        ar_jw_close(w, ']');
+    }
+    ar_jw_close(w, '}');
+}
