@@ -123,22 +123,8 @@ static struct ar_jval list_of(struct ar_jval request)
     return list;
 }
 
-static bool is_models(struct ar_jval message)
-{
-    struct ar_str role = ar_json_esc(ar_json_get_lit(message, "role"));
-    return ar_str_is_lit(role, "assistant") || ar_str_is_lit(role, "model");
-}
-
-/* Name of the list that holds the history. */
-static const char *history_of(const struct ar_dialect *d)
-{
-    return d->id == AR_DIALECT_RESPONSES                 ? "input"
-           : ar_str_is_lit(ar_str_of(d->name), "gemini") ? "contents"
-                                                         : "messages";
-}
-
 /* Is the shorter history's encoding the beginning of the longer one's? */
-static bool is_prefix(const struct ar_dialect *d, struct ar_jval shorter, struct ar_jval longer)
+static bool is_prefix(struct ar_jval shorter, struct ar_jval longer)
 {
     static const char *const SAME[] = {"system", "instructions", "systemInstruction", "tools"};
     for (unsigned i = 0; i < sizeof SAME / sizeof *SAME; i++) {
@@ -148,9 +134,7 @@ static bool is_prefix(const struct ar_dialect *d, struct ar_jval shorter, struct
             return false;
         }
     }
-    struct ar_str list = ar_str_of(history_of(d));
-    struct ar_jiter a = ar_json_iter(ar_json_get(shorter, list)),
-                    b = ar_json_iter(ar_json_get(longer, list));
+    struct ar_jiter a = ar_json_iter(list_of(shorter)), b = ar_json_iter(list_of(longer));
     while (ar_json_next(&a)) {
         if (!ar_json_next(&b) || !ar_str_is(ar_json_raw(a.val), ar_json_raw(b.val))) {
             return false;
@@ -172,7 +156,7 @@ static bool is_answer(struct ar_jval v)
 static void check_prefix(struct golden *g, const struct asked *q, const struct ar_dialect *d,
                          struct ar_str whole)
 {
-    struct ar_jval messages = ar_json_get(parse(g, q->body), ar_str_of(history_of(g->own)));
+    struct ar_jval messages = list_of(parse(g, q->body));
     struct ar_str list = ar_json_raw(messages);
     for (uint32_t k = 1; k < ar_json_count(messages); k++) {
         struct ar_jval next = ar_json_at(messages, k), last = ar_json_at(messages, k - 1);
@@ -191,7 +175,7 @@ static void check_prefix(struct golden *g, const struct asked *q, const struct a
             encode(g, &earlier, d, &l, &out) != AR_OK) {
             continue;
         }
-        if (!is_prefix(d, parse(g, ar_buf_view(out.body)), parse(g, whole))) {
+        if (!is_prefix(parse(g, ar_buf_view(out.body)), parse(g, whole))) {
             golden_bad(g,
                        "to %s: the history before message %u gives other bytes:\n      then %.*s\n "
                        "     now  %.*s",
