@@ -25,6 +25,7 @@ static int64_t decode_count(struct ar_str body, struct ar_arena *a)
 const struct ar_dialect ar_dialect_gemini = {
     .name = "gemini",
     .doc = "Gemini generateContent: POST /v1beta/models/{model}:generateContent.",
+    .id = AR_DIALECT_GEMINI,
     .vendor = AR_VENDOR_GOOGLE,
     .path_generate = "/v1beta/models/{model}:generateContent",
     .path_stream = "/v1beta/models/{model}:streamGenerateContent?alt=sse",
