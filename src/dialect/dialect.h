@@ -18,8 +18,9 @@ enum ar_dialect_id {
     AR_DIALECT_COUNT
 };
 
-/* PASS: any other endpoint, relayed and never read. */
-enum ar_op { AR_OP_GENERATE, AR_OP_COUNT, AR_OP_PASS };
+/* PASS: any other endpoint, relayed and never read. STATE: something that was stored; flow tells it
+ * or makes it a PASS. */
+enum ar_op { AR_OP_GENERATE, AR_OP_COUNT, AR_OP_PASS, AR_OP_STATE };
 
 /* Time and seed of minted ids. */
 struct ar_stamp {

@@ -36,6 +36,7 @@ static void recycle(struct ar_flow *f)
     struct ar_worker *w = f->worker;
     ar_job_cancel(&f->job);
     ar_timer_clear(w->loop, &f->timer);
+    ar_flow_recall_done(f);
     ar_list_remove(&f->node);
     w->flow_count--;
     ar_metrics_in_flight(w->metrics, -1);

@@ -4,6 +4,8 @@
 #ifndef AR_FLOW_FLOW_H
 #define AR_FLOW_FLOW_H
 
+#include "flow/recall.h"
+#include "dialect/embed.h"
 #include "flow/worker.h"
 #include "trace/record.h"
 
@@ -21,6 +23,7 @@ struct ar_step {
     X(authenticate, "secret -> who; open gateways guard against web pages", 0)                     \
     X(read_body, "client -> memory, capped", AR_W_CLIENT)                                          \
     X(outline, "model, stream, wishes in one scan", 0)                                             \
+    X(recall, "state that the request names: put in as items, or bound to its account", 0)         \
     X(plan, "rank candidates", 0)                                                                  \
     X(pick, "next candidate, or the verdict", 0)                                                   \
     X(decode, "body -> IR; once, when a candidate is not native", 0)                               \
@@ -30,6 +33,7 @@ struct ar_step {
     X(race, "pull the attempt until it commits; keep-alives, deadlines",                           \
       AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                                        \
     X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK) \
+    X(stored, "a stored response is told, or its upstream asked", AR_W_CLIENT)                     \
     X(local, "an endpoint of our own", AR_W_CLIENT | AR_W_CLOCK)                                   \
     X(refuse, "fault -> HTTP error, or error event once opened", 0)                                \
     X(settle, "close the attempt, report, count", 0)                                               \
@@ -91,7 +95,11 @@ struct ar_flow {
     const struct ar_dialect *dialect; /* of errors, at least */
     enum ar_op op;
     enum ar_commit commit;
-    struct ar_str secret; /* the caller's, as sent; n 0: none */
+    struct ar_str path_model; /* where the path names it; n 0: the body does */
+    bool path_stream;
+    const struct ar_framing *framing; /* of a streamed answer */
+    struct ar_embed *embed;           /* embeddings: what they look like; NULL: something else */
+    struct ar_str secret;             /* the caller's, as sent; n 0: none */
     struct ar_str pin,
         origin; /* pin: X-AnyRouter-Provider; origin: allowed by cors.origins, to be echoed */
     bool strict, wants_stream;
@@ -115,6 +123,7 @@ struct ar_flow {
     bool gone;
     bool settled;
     uint8_t id[16];
+    struct ar_recalled recalled; /* state that outlives the request */
     /* From here on: cleared in parts, where it is used. */
     struct ar_seat seat;
     struct ar_record record;
@@ -137,6 +146,21 @@ static inline enum ar_next ar_flow_wait(struct ar_flow *f, unsigned waits, int64
     f->wait_until_ms = until_ms;
     return AR_WAIT;
 }
+
+/* paths.c */
+/* Without our prefixes, with one /v1. */
+struct ar_str ar_path_normal(struct ar_str path);
+/* It has a segment "." or "..". */
+bool ar_path_climbs(struct ar_str path, struct ar_arena *a);
+const struct ar_dialect *ar_path_dialect(struct ar_str path);
+bool ar_path_is_api(struct ar_str path);
+/* First row of the path; local: of the process. *ret_takes: it takes the method. */
+const struct ar_endpoint *ar_path_find(const struct ar_endpoint *local, struct ar_str path,
+                                       struct ar_str method, bool *ret_takes);
+/* list: "GET,HEAD". */
+bool ar_method_is_in(const char *list, struct ar_str method);
+/* Of an endpoint that goes to upstreams: what else the path says. false: nothing that we know. */
+bool ar_path_asks(struct ar_flow *f);
 
 /* headers.c */
 enum { AR_ANSWER_HEADERS = 48 };

@@ -26,7 +26,8 @@ void ar_sink_open(struct ar_flow *f)
     s->out = out;
     ar_buf_clear(&s->out);
     s->out.max = (size_t)f->snapshot->config->limits_request_memory;
-    s->framer = (struct ar_framer){.how = &ar_framing_sse, .out = &s->out};
+    s->framer =
+        (struct ar_framer){.how = f->framing ? f->framing : &ar_framing_sse, .out = &s->out};
 }
 
 void ar_sink_close(struct ar_flow *f)
@@ -71,7 +72,13 @@ static enum ar_code put_whole(struct ar_flow *f, const struct ar_response *r)
         ar_flow_estimate(f);
         copy.usage = f->seat.usage;
     }
-    return f->dialect->encode_response(&copy, &how, f->seat.spec.losses, &f->seat.sink.out);
+    size_t from = f->seat.sink.out.n;
+    enum ar_code code =
+        f->dialect->encode_response(&copy, &how, f->seat.spec.losses, &f->seat.sink.out);
+    if (code == AR_OK) {
+        ar_flow_keep_whole(f, ar_str_from(ar_buf_view(&f->seat.sink.out), from));
+    }
+    return code;
 }
 
 static enum ar_code put_folded(struct ar_flow *f, const struct ar_event *ev)
@@ -107,19 +114,77 @@ static enum ar_code put_written(struct ar_flow *f, const struct ar_event *ev)
         ar_flow_estimate(f);
         with_usage.usage = &f->seat.usage;
     }
+    size_t from = s->out.n;
     enum ar_code code = f->dialect->write(s->writer, &with_usage, &s->framer);
+    if (code == AR_OK && (ev->kind == AR_EV_STOP || ev->kind == AR_EV_END)) {
+        ar_flow_keep_frames(f, ar_str_from(ar_buf_view(&s->out), from));
+    }
     return code == AR_OK ? ar_buf_finish(&s->out) : code;
+}
+
+/* Frames of an event stream as elements of the array that the client asked for. */
+static void put_reframed(struct ar_sink *s, struct ar_str raw)
+{
+    struct ar_sse sse;
+    struct ar_frame frame;
+    ar_sse_init(&sse, raw.n + 1);
+    for (bool is_last = false; !is_last;) {
+        size_t used;
+        bool some = ar_sse_next(&sse, raw, &used, &frame) == AR_READY;
+        raw = ar_str_from(raw, used);
+        is_last = !some && raw.n == 0;
+        some = some || (is_last && ar_sse_rest(&sse, &frame) == AR_READY);
+        if (some && frame.data.n > 0) {
+            s->framer.how->begin(&s->framer, (struct ar_str){NULL, 0});
+            ar_buf_str(&s->out, frame.data);
+            s->framer.how->end(&s->framer);
+        }
+    }
+    ar_sse_done(&sse);
+}
+
+/* Embeddings are held until they are complete: counted, and told in the client's form. */
+static enum ar_code finish_embeddings(struct ar_flow *f)
+{
+    struct ar_sink *s = &f->seat.sink;
+    struct ar_str body = ar_buf_view(&s->out);
+    f->seat.usage.in_total = ar_embed_tokens(body, &f->arena);
+    f->seat.usage.out_total = 0;
+    if (f->embed->client == f->embed->upstream) {
+        return AR_OK;
+    }
+    struct ar_buf out;
+    ar_buf_init(&out, s->out.max);
+    enum ar_code code = ar_embed_answer(f->embed, body, &f->arena, &out);
+    if (code == AR_OK) {
+        ar_buf_done(&s->out);
+        s->out = out;
+    } else {
+        ar_buf_done(&out);
+    }
+    return code;
 }
 
 enum ar_code ar_sink_put(struct ar_flow *f, const struct ar_event *ev)
 {
     struct ar_sink *s = &f->seat.sink;
+    bool is_over = ev->kind == AR_EV_END || ev->kind == AR_EV_ERROR;
     if (ev->usage) {
         ar_usage_merge(&f->seat.usage, ev->usage);
     }
+    ar_flow_watch(f, ev);
+    if (ev->raw.p && f->wants_stream && s->framer.how == &ar_framing_json_array) {
+        put_reframed(s, ev->raw);
+        if (is_over) {
+            s->framer.how->finish(&s->framer);
+        }
+        return ar_buf_finish(&s->out);
+    }
     if (ev->raw.p) {
         ar_buf_str(&s->out, ev->raw);
-        return ar_buf_finish(&s->out);
+        return ev->kind == AR_EV_END && f->embed && ar_buf_finish(&s->out) == AR_OK
+                   ? finish_embeddings(f)
+                   : ar_buf_finish(&s->out);
     }
     if (f->op == AR_OP_COUNT) {
         if (ev->kind == AR_EV_END && f->seat.usage.in_total >= 0) {

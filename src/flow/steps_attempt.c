@@ -158,6 +158,38 @@ static void fill_target(struct ar_flow *f, const struct ar_candidate *c, struct 
     }
 }
 
+/* Embeddings: the body in the form that the candidate's dialect has for them. */
+static enum ar_code fill_embed(struct ar_flow *f, const struct ar_candidate *c, struct ar_err *err)
+{
+    struct ar_call_spec *s = &f->seat.spec;
+    struct ar_embed *e = f->embed;
+    bool own = c->dialect == f->dialect;
+    e->upstream = own                              ? e->client
+                  : c->dialect == &ar_dialect_chat ? AR_EMBED_OPENAI
+                                                   : AR_EMBED_GEMINI_BATCH;
+    e->model = f->outlined.model;
+    struct ar_str path = ar_base_join(c->base, ar_str_of(ar_embed_path(e->upstream)), &f->arena);
+    s->path = name_model(f, path, c->model);
+    if (own) {
+        return AR_OK;
+    }
+    struct ar_buf body;
+    struct ar_losses *losses = ar_arena_new(&f->arena, struct ar_losses);
+    struct ar_outline *none = ar_arena_new(&f->arena, struct ar_outline);
+    if (!losses || !none) {
+        return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
+    }
+    losses->strict = f->strict;
+    ar_buf_init(&body, f->body.max * 2);
+    enum ar_code code =
+        ar_embed_request(e, ar_buf_view(&f->body), c->model, &f->arena, losses, &body, err);
+    s->body = code == AR_OK ? ar_arena_copy(&f->arena, ar_buf_view(&body)) : s->body;
+    s->outline = none; /* nothing of the client's body is left to be edited */
+    s->losses = losses;
+    ar_buf_done(&body);
+    return code;
+}
+
 static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
 {
     struct ar_call_spec *s = &f->seat.spec;
@@ -237,8 +269,9 @@ static void begin_record(struct ar_flow *f, const struct ar_candidate *c)
 
 bool ar_flow_counts_here(const struct ar_flow *f, const struct ar_candidate *c)
 {
-    bool counts = (c->upstream->provider->flags & (AR_PLACE_COUNT | AR_PLACE_GENERATOR)) != 0 &&
-                  c->dialect == &ar_dialect_anthropic;
+    bool asked = (c->upstream->provider->flags & (AR_PLACE_COUNT | AR_PLACE_GENERATOR)) != 0 ||
+                 c->dialect != &ar_dialect_anthropic; /* whose relays often lack it */
+    bool counts = c->dialect->path_count && asked;
     return f->op == AR_OP_COUNT && !counts;
 }
 
@@ -247,6 +280,14 @@ enum ar_next ar_run_launch(struct ar_flow *f)
     const struct ar_candidate *c = f->seat.cand;
     ar_flow_travel(f, f->seat.native);
     fill_spec(f, c);
+    struct ar_err err = {0};
+    enum ar_code code = f->embed ? fill_embed(f, c, &err) : AR_OK;
+    if (code != AR_OK) {
+        return ar_flow_fail_picked(f, code, &err);
+    }
+    if (!f->seat.native) {
+        ar_flow_restore(f);
+    }
     begin_record(f, c);
     f->seat.saw_end = false;
     f->seat.counts_here = ar_flow_counts_here(f, c);
@@ -254,7 +295,7 @@ enum ar_next ar_run_launch(struct ar_flow *f)
     if (!f->seat.native || f->seat.counts_here) {
         struct ar_losses *losses = ar_arena_new(&f->arena, struct ar_losses);
         if (!losses) {
-            struct ar_err err = {.note = "the request needs too much memory"};
+            err = (struct ar_err){.note = "the request needs too much memory"};
             f->seat.counts_here = false; /* given back once, here */
             return ar_flow_fail_picked(f, AR_TOO_LARGE, &err);
         }
@@ -324,6 +365,7 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     f->left_warnings = ar_flow_warnings(f);
     if (is_signature(f)) {
         f->unsigned_history = true;
+        ar_flow_forget(f);
         f->left = (struct ar_fault){.code = AR_OK};
         return ar_flow_to(f, &ar_step_launch);
     }
@@ -396,6 +438,9 @@ static bool has_no_count(const struct ar_fault *fault)
 static bool is_commit(struct ar_flow *f, const struct ar_event *ev, int64_t now)
 {
     size_t held = f->seat.sink.out.n;
+    if (f->embed) { /* counted, and perhaps told in another form */
+        return ev->kind == AR_EV_END;
+    }
     if (f->op == AR_OP_PASS) {
         return held >= HOLD_STREAM_BYTES || ev->kind == AR_EV_END ||
                (f->seat.spec.relays_stream && held > 0);

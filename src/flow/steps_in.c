@@ -4,104 +4,12 @@
  */
 #include "flow/flow.h"
 
-#include "base/id.h"
+#include "http/sse.h"
 #include "json/scan.h"
 
 #include <stdio.h>
 
-static const struct ar_endpoint ENDPOINTS[] = {
-#define X(row_methods, row_path, row_vendor, row_dialect, row_op, row_doc)                         \
-    {.methods = row_methods,                                                                       \
-     .path = row_path,                                                                             \
-     .vendor_methods = row_vendor,                                                                 \
-     .dialect = AR_DIALECT_##row_dialect,                                                          \
-     .op = AR_OP_##row_op,                                                                         \
-     .doc = row_doc},
-#include "flow/endpoints.def"
-#undef X
-    {.methods = NULL}};
-
-/* /api and /gateway reach the same routes; a doubled /v1 is one. */
-static struct ar_str normal_path(struct ar_str path)
-{
-    static const struct ar_str PREFIXES[] = {AR_LIT_INIT("/api/"), AR_LIT_INIT("/gateway/")};
-    for (unsigned i = 0; i < 2; i++) {
-        if (ar_str_has_prefix(path, PREFIXES[i])) {
-            path = ar_str_from(path, PREFIXES[i].n - 1);
-            break;
-        }
-    }
-    while (ar_str_has_prefix(path, AR_LIT("/v1/v1/"))) {
-        path = ar_str_from(path, 3);
-    }
-    if (path.n > 1 && path.p[path.n - 1] == '/') {
-        path.n--;
-    }
-    return path;
-}
-
-/* "." or ".." is a segment, escaped or not: a place that resolves it would serve another path than
- * the one that was checked here. */
-static bool climbs(struct ar_str path, struct ar_arena *a)
-{
-    struct ar_str plain = ar_percent_decode(path, a);
-    size_t from = 0;
-    for (size_t i = 0; i <= plain.n; i++) {
-        if (i == plain.n || plain.p[i] == '/' || plain.p[i] == '\\') {
-            struct ar_str segment = ar_str_n(plain.p + from, i - from);
-            if (ar_str_is_lit(segment, ".") || ar_str_is_lit(segment, "..")) {
-                return true;
-            }
-            from = i + 1;
-        }
-    }
-    return false;
-}
-
-static const struct ar_dialect *dialect_of_path(struct ar_str path)
-{
-    bool anthropic = ar_str_has_prefix(path, AR_LIT("/v1/messages"));
-    return anthropic ? &ar_dialect_anthropic : &ar_dialect_chat;
-}
-
-static bool has_method(const char *list, struct ar_str method)
-{
-    struct ar_str rest = ar_str_of(list), one;
-    while (rest.n > 0 && ar_str_split(&rest, ',', &one)) {
-        if (ar_str_is(one, method)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool path_fits(const char *pattern, struct ar_str path)
-{
-    struct ar_str p = ar_str_of(pattern);
-    return p.n > 0 && p.p[p.n - 1] == '*'
-               ? ar_str_has_prefix(path, ar_str_head(p, p.n - 1)) && path.n >= p.n
-               : ar_str_is(path, p);
-}
-
-/* First row of the path; *ret_method: one of them takes the method. */
-static const struct ar_endpoint *find(const struct ar_endpoint *rows, struct ar_str path,
-                                      struct ar_str method, bool *ret_method)
-{
-    const struct ar_endpoint *found = NULL;
-    *ret_method = false;
-    for (; rows->methods; rows++) {
-        if (path_fits(rows->path, path)) {
-            found = rows;
-            if (has_method(rows->methods, method)) {
-                *ret_method = true;
-                return rows;
-            }
-        }
-    }
-    return found;
-}
-
-/* The same, for a path that is none of ours: it is named. */
+/* A path that is none of ours is named. */
 static enum ar_next fail_path(struct ar_flow *f, enum ar_code code, const char *note)
 {
     char text[320];
@@ -114,8 +22,9 @@ enum ar_next ar_run_identify(struct ar_flow *f)
 {
     bool takes;
     struct ar_str method = f->head->method;
-    f->path = normal_path(f->head->path);
-    f->dialect = dialect_of_path(f->path);
+    f->path = ar_path_normal(f->head->path);
+    f->dialect = ar_path_dialect(f->path);
+    f->framing = &ar_framing_sse;
     f->record.client_dialect = f->dialect->name;
     struct ar_str trace =
         ar_header_lit(f->head->headers, f->head->header_count, "x-anyrouter-trace-id");
@@ -126,14 +35,13 @@ enum ar_next ar_run_identify(struct ar_flow *f)
     if (f->head->upgrade_ws) {
         return ar_flow_fail(f, AR_UPGRADE_REQUIRED, "WebSocket is not offered here; use HTTP");
     }
-    const struct ar_endpoint *e = find(ENDPOINTS, f->path, method, &takes);
-    e = e ? e : find(f->worker->endpoints, f->path, method, &takes);
+    const struct ar_endpoint *e = ar_path_find(f->worker->endpoints, f->path, method, &takes);
     f->endpoint = e;
     if (ar_str_is_lit(method, "OPTIONS") &&
         ar_header_lit(f->head->headers, f->head->header_count, "origin").p) {
         return ar_flow_to(f, &ar_step_local);
     }
-    if (e && !takes && !(e->vendor_methods && has_method(e->vendor_methods, method))) {
+    if (e && !takes && !(e->vendor_methods && ar_method_is_in(e->vendor_methods, method))) {
         char note[96];
         (void)snprintf(note, sizeof note, "this path takes %s", e->methods);
         return ar_flow_fail(f, AR_METHOD_NOT_ALLOWED, note);
@@ -141,12 +49,15 @@ enum ar_next ar_run_identify(struct ar_flow *f)
     if (e && takes) {
         f->op = (enum ar_op)e->op;
         f->dialect = e->run ? f->dialect : ar_dialect_by_id(e->dialect);
-        return ar_flow_to(f, &ar_step_authenticate);
+        if (e->run || ar_path_asks(f)) {
+            return ar_flow_to(f, &ar_step_authenticate);
+        }
     }
     f->endpoint = NULL;
     f->op = AR_OP_PASS;
-    if (!ar_str_has_prefix(f->path, AR_LIT("/v1/")) || climbs(f->path, &f->arena)) {
-        return fail_path(f, AR_ENDPOINT_NOT_FOUND, "there is no such path; the API is below /v1");
+    if (!ar_path_is_api(f->path) || ar_path_climbs(f->path, &f->arena)) {
+        return fail_path(f, AR_ENDPOINT_NOT_FOUND,
+                         "there is no such path; the API is below /v1 and /v1beta");
     }
     return ar_flow_to(f, &ar_step_authenticate);
 }
@@ -175,7 +86,9 @@ enum ar_next ar_run_authenticate(struct ar_flow *f)
                             issued ? "this gateway did not issue that token"
                                    : "this gateway wants a token that it issued (sk-ar-v1-...)");
     }
-    return ar_flow_to(f, f->endpoint && f->endpoint->run ? &ar_step_local : &ar_step_read_body);
+    return ar_flow_to(f, f->endpoint && f->endpoint->run ? &ar_step_local
+                         : f->op == AR_OP_STATE          ? &ar_step_stored
+                                                         : &ar_step_read_body);
 }
 
 enum ar_next ar_run_read_body(struct ar_flow *f)
@@ -212,9 +125,10 @@ static void outline_pass(struct ar_flow *f)
 {
     struct ar_jdoc doc;
     struct ar_str type = ar_header_lit(f->head->headers, f->head->header_count, "content-type");
-    f->outlined = (struct ar_outline){.max_out_tokens = -1, .body_bytes = f->body.n};
-    if (ar_str_find_nocase(type, AR_LIT("json")) == type.n || f->body.n == 0 ||
-        ar_json_parse(ar_buf_view(&f->body), 1, &f->arena, &doc, NULL) != AR_OK) {
+    f->outlined =
+        (struct ar_outline){.max_out_tokens = -1, .body_bytes = f->body.n, .model = f->path_model};
+    if (f->path_model.n > 0 || ar_str_find_nocase(type, AR_LIT("json")) == type.n ||
+        f->body.n == 0 || ar_json_parse(ar_buf_view(&f->body), 1, &f->arena, &doc, NULL) != AR_OK) {
         return;
     }
     struct ar_jval model = ar_json_get_lit(ar_json_root(&doc), "model");
@@ -254,10 +168,16 @@ enum ar_next ar_run_outline(struct ar_flow *f)
                 "thread is not available through this gateway: send the whole history");
         }
     }
+    if (f->path_model.n > 0) {
+        f->outlined.model = f->path_model;
+        f->outlined.stream = f->path_stream;
+    }
     f->record.model = f->outlined.model;
     f->wants_stream = f->op == AR_OP_GENERATE && f->outlined.stream;
     f->record.stream = f->wants_stream;
-    return ar_flow_to(f, &ar_step_plan);
+    return ar_flow_to(f, f->dialect == &ar_dialect_responses && f->op != AR_OP_PASS
+                             ? &ar_step_recall
+                             : &ar_step_plan);
 }
 
 static bool is_shared(const struct ar_flow *f)
@@ -284,10 +204,13 @@ enum ar_next ar_run_plan(struct ar_flow *f)
                               .wishes = f->outlined.wishes,
                               .models = f->outlined.models,
                               .pin = f->pin,
+                              .only_key = f->recalled.only_key,
                               .client_keys = f->secret,
                               .any_model = pass && f->outlined.model.n == 0,
-                              .callers_only = pass && !is_shared(f),
+                              .callers_only =
+                                  pass && !f->embed && !is_shared(f) && f->recalled.only_key.n == 0,
                               .as_bytes = pass,
+                              .embeds = f->embed != NULL,
                               .now_ms = ar_loop_now_ms(f->worker->loop)};
     enum ar_code code = ar_plan_make(&ask, &f->arena, &f->plan, &err);
     if (pass && code == AR_MODEL_NOT_FOUND && ask.any_model) {
@@ -312,5 +235,5 @@ int ar_flow_bad_head(void *worker, enum ar_code code, const char *note, struct a
     (void)worker;
     struct ar_fault fault = {
         .code = code, .blame = AR_OF_CALLER, .retry_after_ms = -1, .message = ar_str_of(note)};
-    return dialect_of_path(normal_path(path))->encode_error(&fault, AR_LIT(""), ret_body);
+    return ar_path_dialect(ar_path_normal(path))->encode_error(&fault, AR_LIT(""), ret_body);
 }

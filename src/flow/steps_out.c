@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/sse.h"
 
 #include <stdio.h>
 
@@ -230,6 +231,8 @@ static void open_error(struct ar_flow *f)
     int status;
     ar_sink_close(f);
     ar_sink_open(f);
+    bool in_array = f->path_stream && f->framing == &ar_framing_json_array;
+    ar_buf_put(out, "[", in_array); /* as Gemini does (PROTOCOLS 4.9) */
     bool is_head = f->op == AR_OP_PASS && ar_str_is_lit(f->head->method, "HEAD");
     struct ar_str type = AR_LIT("application/json");
     int64_t length = -1;
@@ -244,6 +247,8 @@ static void open_error(struct ar_flow *f)
         status = f->as_is ? fault->upstream_status : status;
         length = (int64_t)out->n;
     }
+    ar_buf_put(out, "]", in_array);
+    length += in_array;
     unsigned n = ar_flow_headers(f, type, v);
     if (!f->as_is) {
         v[n++] =

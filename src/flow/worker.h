@@ -14,6 +14,7 @@
 #include "trace/metrics.h"
 
 struct ar_flow;
+struct ar_recall;
 struct ar_worker {
     struct ar_loop *loop;
     struct ar_server *server;
@@ -21,6 +22,7 @@ struct ar_worker {
     struct ar_tokens *tokens; /* access tokens of places that want one */
     struct ar_metrics *metrics;
     struct ar_route *route; /* of the process */
+    struct ar_recall *recall; /* of the process; NULL: nothing is remembered */
     struct ar_rand rand;
     const struct ar_snapshot *snapshot;  /* the current one; one reference is the worker's */
     const struct ar_endpoint *endpoints; /* local ones; methods NULL ends */

@@ -105,6 +105,30 @@ static struct ar_health *key_health(struct ar_plan *p, const struct ar_plan_entr
     return e->u->key_count > 0 ? e->u->keys[k].health : NULL;
 }
 
+/* Fingerprint of key k of e; empty: it has no secret. A stranger's: told apart within this process
+ * only. */
+static void print_key(const struct ar_plan *p, const struct ar_plan_entry *e, unsigned k,
+                      char ret[9])
+{
+    ret[0] = '\0';
+    if (!e->callers && e->u->key_count > 0) {
+        memcpy(ret, e->u->keys[k].print, 9);
+    } else if (e->callers && p->client_keys[k].n > 0) {
+        (void)snprintf(ret, 9, "%08x", (unsigned)ar_hash64(p->client_keys[k], 0));
+    }
+}
+
+/* Is the plan bound to another key? */
+static bool is_meant(const struct ar_plan *p, const struct ar_plan_entry *e, unsigned k)
+{
+    char print[9];
+    if (p->only_key.n == 0) {
+        return true;
+    }
+    print_key(p, e, k, print);
+    return ar_str_is(p->only_key, ar_str_of(print));
+}
+
 /* Takes (base b, key k) of e if its health allows. soft: those that rest without being told to are
  * fine too. */
 static bool take(struct ar_plan *p, struct ar_plan_entry *e, unsigned b, unsigned k, bool soft,
@@ -146,12 +170,7 @@ static bool take(struct ar_plan *p, struct ar_plan_entry *e, unsigned b, unsigne
                                .key_at = k,
                                .base_at = b};
     c->secret = e->callers ? p->client_keys[k] : c->key ? c->key->secret : (struct ar_str){NULL, 0};
-    if (c->key) {
-        memcpy(c->key_print, c->key->print, sizeof c->key_print);
-    } else if (c->secret.n > 0) { /* a stranger's: told apart within this process only */
-        (void)snprintf(c->key_print, sizeof c->key_print, "%08x",
-                       (unsigned)ar_hash64(c->secret, 0));
-    }
+    print_key(p, e, k, c->key_print);
     if (bh) {
         atomic_fetch_add_explicit(&bh->in_flight, 1, memory_order_relaxed);
     }
@@ -172,7 +191,7 @@ static bool take_from(struct ar_plan *p, struct ar_plan_entry *e, bool by_key, b
         for (unsigned i = 0; i < inner; i++) {
             unsigned b = (e->base_from + (by_key ? o : i)) % e->bases;
             unsigned k = (e->key_from + (by_key ? i : o)) % e->keys;
-            bool open = !(e->tried[b] >> k & 1) && !(e->dead_bases >> b & 1);
+            bool open = !(e->tried[b] >> k & 1) && !(e->dead_bases >> b & 1) && is_meant(p, e, k);
             if (open && take(p, e, b, k, soft, now_ms)) {
                 return true;
             }

@@ -112,8 +112,16 @@ static const struct ar_dialect *dialect_for(const struct ar_upstream *u,
     if (only) {
         return only;
     }
-    return ask->client && ar_upstream_speaks(u, ask->client) ? ask->client
-                                                             : ar_upstream_translates_to(u);
+    if (ask->client && ar_upstream_speaks(u, ask->client)) {
+        return ask->client;
+    }
+    static const unsigned EMBEDDERS[] = {AR_DIALECT_CHAT, AR_DIALECT_GEMINI};
+    for (size_t i = 0; ask->embeds && i < sizeof EMBEDDERS / sizeof *EMBEDDERS; i++) {
+        if (ar_upstream_speaks(u, ar_dialect_by_id(EMBEDDERS[i]))) {
+            return ar_dialect_by_id(EMBEDDERS[i]);
+        }
+    }
+    return ask->embeds ? NULL : ar_upstream_translates_to(u);
 }
 
 /* Adds u for a model unless it cannot be used at all. *ret_needs_key: it could, with a secret. */
@@ -316,6 +324,7 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
     p->max_attempts =
         p->conf->max_attempts < UINT32_MAX ? (unsigned)p->conf->max_attempts : UINT32_MAX;
     p->rand = ask->rand;
+    p->only_key = ask->only_key;
     p->client_list = ask->client_keys;
     p->client_key_count = split_keys(ask->client_keys, a, &p->client_keys);
     if (ask->wishes.p && ar_json_parse(ask->wishes, AR_JSON_DEPTH, a, &wish_doc, err) == AR_OK) {

@@ -46,11 +46,13 @@ struct ar_plan_ask {
     struct ar_str model;             /* as asked */
     struct ar_str wishes, models;    /* raw OpenRouter wishes of the body; absent: none */
     struct ar_str pin;               /* X-AnyRouter-Provider; n 0: none */
+    struct ar_str only_key;          /* the key_print of the one key that may serve; n 0: any */
     struct ar_str client_keys;       /* the caller's secret, or several with commas; n 0: none */
     bool any_model; /* a pass-through that names none: the first by priority that speaks the dialect
                      */
     bool callers_only; /* only the caller's own key may pay */
     bool as_bytes;     /* a pass-through: nobody without a wire can serve it */
+    bool embeds;       /* embeddings: only OpenAI's and Gemini's dialects have them */
     int64_t now_ms;
 };
 /* Errors: AR_MODEL_NOT_FOUND (near matches in the note), AR_KEY_MISSING, AR_NO_UPSTREAM,

@@ -1,0 +1,57 @@
+/* State of a request that outlives it: what the steps of steps_recall.c and steps_stored.c note in
+ * a flow, and what the other steps tell them. Worker's thread. */
+#ifndef AR_FLOW_RECALL_H
+#define AR_FLOW_RECALL_H
+
+#include "json/scan.h"
+#include "recall/accounts.h"
+#include "recall/recall.h"
+#include "recall/responses.h"
+#include "recall/signatures.h"
+
+struct ar_flow;
+struct ar_event;
+struct ar_response;
+
+/* In every flow, zeroed at its start. Strings: the request's body or arena. */
+struct ar_recalled {
+    struct ar_recall_key tenant;
+    bool has_tenant;
+    bool keeps;             /* the answer is to be stored, if it is not native */
+    bool is_expanded;       /* the body is not the client's any more */
+    bool is_missing;        /* nobody here knows the id: only the caller's own key may ask for it */
+    bool is_run;            /* a background run: no client */
+    bool is_exchange;       /* passed through, but an exchange with a model like any other */
+    bool has_noted;         /* the answer's id is with its account */
+    unsigned restored_for;  /* bits of enum ar_vendor */
+    struct ar_str only_key; /* print of the key that the plan is bound to; n 0: any */
+    struct ar_str previous, talk; /* what the answer follows: response, conversation */
+    struct ar_str items;          /* this turn's input items, without brackets */
+    struct ar_jdoc asked;         /* the client's body, once it was expanded */
+    struct ar_buf asked_body;     /* owns: its bytes */
+    struct ar_signature_tap tap;
+};
+
+/* Whose memory it is; made at the first use. */
+const struct ar_recall_key *ar_flow_tenant(struct ar_flow *f);
+
+/* May an upstream know an id that we do not? Only one that speaks the dialect itself and gets the
+ * caller's own key. */
+bool ar_flow_may_be_elsewhere(const struct ar_flow *f);
+
+/* A translated request is about to be encoded for the seat's target. */
+void ar_flow_restore(struct ar_flow *f);
+/* The target refused its own signatures. */
+void ar_flow_forget(struct ar_flow *f);
+/* An event of the answer, before it is written. */
+void ar_flow_watch(struct ar_flow *f, const struct ar_event *ev);
+/* A whole answer was written: json, in the client's dialect. */
+void ar_flow_keep_whole(struct ar_flow *f, struct ar_str json);
+/* Frames were written with an event that may hold the whole answer. */
+void ar_flow_keep_frames(struct ar_flow *f, struct ar_str frames);
+/* Gives back what the flow holds. */
+void ar_flow_recall_done(struct ar_flow *f);
+/* A response object of the client's dialect is stored with the flow's own items. */
+void ar_flow_keep(struct ar_flow *f, struct ar_str json);
+
+#endif

@@ -1,0 +1,435 @@
+/*
+ * What a request says about state that somebody holds, and what of its answer is remembered
+ * (PROTOCOLS 5.7, 6.10). A response of the gateway's own is put in as items before anything is
+ * planned: from then on the request is an ordinary one, and any upstream can serve it, natively or
+ * translated. An id of an upstream's own binds the plan to the key that made it. What nobody here
+ * knows stays in the body for the upstream to judge. Never waits: everything is in memory.
+ */
+#include "flow/flow.h"
+
+#include "base/clock.h"
+#include "json/write.h"
+
+enum { REF_DEPTH = 4 };
+
+const struct ar_recall_key *ar_flow_tenant(struct ar_flow *f)
+{
+    if (!f->recalled.has_tenant) {
+        f->recalled.tenant = ar_recall_tenant(f->secret);
+        f->recalled.has_tenant = true;
+    }
+    return &f->recalled.tenant;
+}
+
+static struct ar_recall_table *responses(const struct ar_flow *f)
+{
+    return f->worker->recall && ar_recall_is_on(f->worker->recall->responses)
+               ? f->worker->recall->responses
+               : NULL;
+}
+
+static int64_t now_ms(void)
+{
+    return ar_clock_us() / 1000;
+}
+
+/* --- the request --- */
+
+/* The id belongs to an upstream's own state: there and with that key, or nowhere. */
+static bool bind_to_account(struct ar_flow *f, struct ar_str id)
+{
+    struct ar_account_of of;
+    struct ar_recall *r = f->worker->recall;
+    if (!r || !ar_accounts_get(r->accounts, ar_flow_tenant(f), id, &f->arena, now_ms(), &of) ||
+        of.upstream.n == 0) {
+        return false;
+    }
+    f->pin = of.upstream;
+    f->recalled.only_key = of.key_print;
+    return true;
+}
+
+static enum ar_next fail_missing(struct ar_flow *f, enum ar_code code, const char *param,
+                                 struct ar_str note)
+{
+    enum ar_next next = ar_flow_fail(f, code, NULL);
+    f->fault.message = note;
+    f->fault.param = ar_str_of(param);
+    return next;
+}
+
+/* A bare string is a message of the user's. */
+static struct ar_str items_of(struct ar_flow *f, struct ar_jval input)
+{
+    struct ar_str raw = ar_json_raw(input);
+    if (ar_json_is(input, AR_J_STRING)) {
+        return ar_arena_fmt(&f->arena,
+                            "{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":"
+                            "\"input_text\",\"text\":%.*s}]}",
+                            AR_FMT(raw));
+    }
+    return ar_json_is(input, AR_J_ARRAY) ? ar_str_trim(ar_str_n(raw.p + 1, raw.n - 2)) : AR_LIT("");
+}
+
+/* The item of a stored response that has this id; raw, arena. */
+static bool find_item(struct ar_flow *f, struct ar_str id, struct ar_str *ret)
+{
+    struct ar_account_of of;
+    struct ar_kept k;
+    struct ar_recall *r = f->worker->recall;
+    if (!ar_accounts_get(r->accounts, ar_flow_tenant(f), id, &f->arena, now_ms(), &of) ||
+        of.upstream.n > 0 ||
+        !ar_kept_get(r->responses, ar_flow_tenant(f), of.key_print, now_ms(), &k)) {
+        return false;
+    }
+    struct ar_str list = ar_arena_fmt(&f->arena, "[%.*s]", AR_FMT(k.output));
+    struct ar_jdoc doc;
+    bool found = false;
+    if (list.p && ar_json_parse(list, REF_DEPTH, &f->arena, &doc, NULL) == AR_OK) {
+        for (struct ar_jiter it = ar_json_iter(ar_json_root(&doc)); !found && ar_json_next(&it);) {
+            found = ar_str_is(ar_json_esc(ar_json_get_lit(it.val, "id")), id);
+            *ret = ar_json_raw(it.val);
+        }
+    }
+    ar_kept_done(&k);
+    return found;
+}
+
+static bool is_reference(struct ar_jval item)
+{
+    return ar_str_is_lit(ar_json_esc(ar_json_get_lit(item, "type")), "item_reference");
+}
+
+/* This turn's items, references replaced by what they name. false: *ret_id is nobody's here. */
+static bool resolve(struct ar_flow *f, struct ar_jval input, struct ar_str *ret_items,
+                    struct ar_str *ret_id)
+{
+    struct ar_buf out;
+    bool good = true;
+    ar_buf_init(&out, f->body.max);
+    for (struct ar_jiter it = ar_json_iter(input); good && ar_json_next(&it);) {
+        struct ar_str item = ar_json_raw(it.val);
+        if (is_reference(it.val)) {
+            *ret_id = ar_json_esc(ar_json_get_lit(it.val, "id"));
+            good = find_item(f, *ret_id, &item);
+        }
+        if (out.n > 0) {
+            ar_buf_char(&out, ',');
+        }
+        ar_buf_str(&out, item);
+    }
+    good = good && ar_buf_finish(&out) == AR_OK;
+    if (good) {
+        *ret_items = ar_arena_copy(&f->arena, ar_buf_view(&out));
+    }
+    ar_buf_done(&out);
+    return good && ret_items->p;
+}
+
+/* The body anew: the chain and this turn as input, without what names the state. */
+static enum ar_code rewrite(struct ar_flow *f, struct ar_jval root, struct ar_str chain)
+{
+    struct ar_recalled *r = &f->recalled;
+    struct ar_buf out;
+    ar_buf_init(&out, f->body.max);
+    (void)ar_buf_reserve(&out, f->body.n + chain.n + 64);
+    struct ar_jw w = ar_jw_on(&out);
+    ar_jw_open(&w, '{');
+    ar_jw_key(&w, "input");
+    ar_buf_char(&out, '[');
+    ar_buf_str(&out, chain);
+    if (chain.n > 0 && r->items.n > 0) {
+        ar_buf_char(&out, ',');
+    }
+    ar_buf_str(&out, r->items);
+    ar_buf_char(&out, ']');
+    w.comma = true;
+    for (struct ar_jiter it = ar_json_iter(root); ar_json_next(&it);) {
+        if (!ar_str_is_lit(it.key, "input") && !ar_str_is_lit(it.key, "previous_response_id") &&
+            !ar_str_is_lit(it.key, "conversation")) {
+            ar_jw_key_dec(&w, it.key);
+            ar_jw_raw(&w, ar_json_raw(it.val));
+        }
+    }
+    ar_jw_close(&w, '}');
+    enum ar_code code = ar_buf_finish(&out);
+    if (code != AR_OK) {
+        ar_buf_done(&out);
+        return code;
+    }
+    r->asked = f->outlined.doc; /* the answer repeats what the client said, and the items of */
+    r->asked_body = f->body;    /* this turn lie there */
+    f->body = out;
+    r->is_expanded = true;
+    struct ar_err err = {0};
+    return f->dialect->outline(ar_buf_view(&f->body), &f->arena, &f->outlined, &err);
+}
+
+/* Finds the end of the chain: the id of a response of ours; n 0: there is none. */
+static enum ar_next find_head(struct ar_flow *f, struct ar_str *ret_head, bool *ret_bound)
+{
+    struct ar_talk talk;
+    struct ar_outline *o = &f->outlined;
+    *ret_bound = false;
+    if (o->previous_id.n > 0 && o->conversation.n > 0) {
+        return fail_missing(f, AR_INVALID_REQUEST, "previous_response_id",
+                            AR_LIT("previous_response_id and conversation exclude each other"));
+    }
+    if (o->conversation.n > 0) {
+        if (!ar_talk_get(responses(f), ar_flow_tenant(f), o->conversation, now_ms(), &talk)) {
+            *ret_bound = bind_to_account(f, o->conversation);
+            return AR_MORE;
+        }
+        *ret_head = ar_arena_copy(&f->arena, talk.head);
+        f->recalled.talk = o->conversation;
+        ar_talk_done(&talk);
+        return AR_MORE;
+    }
+    *ret_head = o->previous_id;
+    return AR_MORE;
+}
+
+static struct ar_str not_found(struct ar_flow *f, struct ar_str id)
+{
+    return ar_arena_fmt(&f->arena, "Previous response with id '%.*s' not found.",
+                        AR_FMT(ar_str_head(id, 80)));
+}
+
+/* May an upstream know an id that we do not? Only one that speaks the dialect itself and gets the
+ * caller's own key, or is meant by name. */
+bool ar_flow_may_be_elsewhere(const struct ar_flow *f)
+{
+    const struct ar_upstreams *all = f->snapshot->upstreams;
+    for (unsigned i = 0; i < all->n; i++) {
+        const struct ar_upstream *u = &all->v[i];
+        if (u->passthrough && ar_upstream_speaks(u, f->dialect)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum ar_next expand(struct ar_flow *f, struct ar_jval root, struct ar_str head)
+{
+    struct ar_buf chain;
+    struct ar_str missing = {NULL, 0};
+    ar_buf_init(&chain, f->body.max);
+    enum ar_code code = head.n == 0 ? AR_OK
+                                    : ar_kept_chain(responses(f), ar_flow_tenant(f), head,
+                                                    &f->arena, now_ms(), &chain, &missing);
+    f->recalled.previous = head;
+    if (code == AR_OK) {
+        code = rewrite(f, root, ar_buf_view(&chain));
+    }
+    ar_buf_done(&chain);
+    if (code == AR_RESPONSE_NOT_FOUND) {
+        f->recalled.previous = (struct ar_str){NULL, 0};
+        if (ar_str_is(missing, f->outlined.previous_id) &&
+            (bind_to_account(f, missing) || ar_flow_may_be_elsewhere(f))) {
+            return ar_flow_to(f, &ar_step_plan);
+        }
+        return fail_missing(f, AR_PREVIOUS_NOT_FOUND, "previous_response_id",
+                            not_found(f, missing));
+    }
+    if (code == AR_INVALID_REQUEST) {
+        return fail_missing(f, code, "previous_response_id",
+                            AR_LIT("the previous response is still in progress"));
+    }
+    return code == AR_OK ? ar_flow_to(f, &ar_step_plan)
+                         : ar_flow_fail(f, code, "the history is over body_limit");
+}
+
+enum ar_next ar_run_recall(struct ar_flow *f)
+{
+    static const struct ar_str REFERENCE = AR_LIT_INIT("\"item_reference\"");
+    struct ar_outline *o = &f->outlined;
+    struct ar_recalled *r = &f->recalled;
+    struct ar_str head = {NULL, 0}, missing = {NULL, 0};
+    bool bound;
+    if (!responses(f)) {
+        return ar_flow_to(f, &ar_step_plan);
+    }
+    struct ar_jval root = ar_json_root(&o->doc), input = ar_json_get_lit(root, "input");
+    r->keeps = f->op == AR_OP_GENERATE && (o->store != AR_SET || o->store_on);
+    bool refers = ar_str_has(ar_buf_view(&f->body), REFERENCE);
+    if (!r->keeps && !refers && o->previous_id.n == 0 && o->conversation.n == 0) {
+        return ar_flow_to(f, &ar_step_plan);
+    }
+    if (find_head(f, &head, &bound) != AR_MORE || f->step == &ar_step_refuse) {
+        return AR_MORE;
+    }
+    if (bound) {
+        return ar_flow_to(f, &ar_step_plan);
+    }
+    r->items = items_of(f, input);
+    if (refers && !resolve(f, input, &r->items, &missing)) {
+        if (bind_to_account(f, missing) || ar_flow_may_be_elsewhere(f)) {
+            return ar_flow_to(f, &ar_step_plan);
+        }
+        return fail_missing(f, AR_PREVIOUS_NOT_FOUND, "input",
+                            ar_arena_fmt(&f->arena, "Item with id '%.*s' not found.",
+                                         AR_FMT(ar_str_head(missing, 80))));
+    }
+    bool is_plain = head.n == 0 && r->talk.n == 0 && !refers;
+    return is_plain ? ar_flow_to(f, &ar_step_plan) : expand(f, root, head);
+}
+
+/* --- thinking --- */
+
+void ar_flow_restore(struct ar_flow *f)
+{
+    enum ar_vendor vendor = f->seat.spec.target.vendor;
+    unsigned bit = 1U << (unsigned)vendor;
+    if (!f->worker->recall || !f->request || f->unsigned_history ||
+        (vendor != AR_VENDOR_ANTHROPIC && vendor != AR_VENDOR_GOOGLE) ||
+        (f->recalled.restored_for & bit)) {
+        return;
+    }
+    f->recalled.restored_for |= bit;
+    (void)ar_signatures_restore(f->worker->recall->signatures, ar_flow_tenant(f), f->request,
+                                vendor, &f->arena, now_ms());
+}
+
+void ar_flow_forget(struct ar_flow *f)
+{
+    if (f->worker->recall && f->request && f->recalled.restored_for) {
+        ar_signatures_forget(f->worker->recall->signatures, ar_flow_tenant(f), f->request,
+                             now_ms());
+    }
+}
+
+/* --- the answer --- */
+
+/* The id that an upstream gave its answer is remembered with the key that was used. */
+static void note_account(struct ar_flow *f, const struct ar_event *ev)
+{
+    const struct ar_candidate *c = f->seat.cand;
+    if (f->recalled.has_noted || f->dialect->id != AR_DIALECT_RESPONSES || !ev->answer ||
+        ev->answer->id.n == 0 || (f->outlined.store == AR_SET && !f->outlined.store_on)) {
+        return;
+    }
+    struct ar_account_of of = {c->upstream->name, ar_str_of(c->key_print)};
+    ar_accounts_put(f->worker->recall->accounts, ar_flow_tenant(f), ev->answer->id, &of, now_ms());
+    f->recalled.has_noted = true;
+}
+
+void ar_flow_watch(struct ar_flow *f, const struct ar_event *ev)
+{
+    struct ar_recall *r = f->worker->recall;
+    if (!r || f->op != AR_OP_GENERATE) {
+        return;
+    }
+    if (f->seat.native) {
+        note_account(f, ev);
+        return;
+    }
+    if (ev->kind == AR_EV_WHOLE) {
+        ar_signatures_note(r->signatures, ar_flow_tenant(f), ev->answer, now_ms());
+        return;
+    }
+    ar_signature_tap_put(&f->recalled.tap, ev);
+    if (ev->kind == AR_EV_END) {
+        ar_signature_tap_note(&f->recalled.tap, r->signatures, ar_flow_tenant(f), now_ms());
+    }
+}
+
+/* Where the answer's items are, for references to them. */
+static void note_items(struct ar_flow *f, struct ar_jval output, struct ar_str id)
+{
+    struct ar_account_of of = {AR_LIT(""), id};
+    for (struct ar_jiter it = ar_json_iter(output); ar_json_next(&it);) {
+        struct ar_str item = ar_json_esc(ar_json_get_lit(it.val, "id"));
+        if (item.n > 0) {
+            ar_accounts_put(f->worker->recall->accounts, ar_flow_tenant(f), item, &of, now_ms());
+        }
+    }
+}
+
+static void put(struct ar_flow *f, struct ar_str id, struct ar_kept *k)
+{
+    struct ar_recalled *r = &f->recalled;
+    struct ar_recall_table *t = responses(f);
+    struct ar_kept seen;
+    struct ar_str previous;
+    if (r->is_run) { /* in the place of its own beginning, unless that was cancelled */
+        if (!ar_kept_get(t, ar_flow_tenant(f), id, now_ms(), &seen)) {
+            return;
+        }
+        if (seen.state == AR_KEPT_RUNNING) {
+            (void)ar_kept_replace(t, ar_flow_tenant(f), id, &seen, k, now_ms());
+        }
+        ar_kept_done(&seen);
+        return;
+    }
+    bool kept = ar_kept_put(t, ar_flow_tenant(f), id, k, now_ms());
+    if (kept && r->talk.n > 0 &&
+        ar_talk_append(t, ar_flow_tenant(f), r->talk, id, &f->arena, now_ms(), &previous) &&
+        !ar_str_is(previous, k->previous)) { /* another turn ended meanwhile: behind it */
+        k->previous = previous;
+        (void)ar_kept_put(t, ar_flow_tenant(f), id, k, now_ms());
+    }
+}
+
+void ar_flow_keep(struct ar_flow *f, struct ar_str json)
+{
+    static const struct ar_str KEYS[] = {AR_LIT_INIT("id"), AR_LIT_INIT("output")};
+    struct ar_jdoc doc;
+    struct ar_jval v[2] = {{0}};
+    struct ar_arena a;
+    ar_arena_init(&a, (size_t)f->snapshot->config->limits_request_memory);
+    if (responses(f) && ar_json_parse(json, 3, &a, &doc, NULL) == AR_OK) {
+        ar_json_pick(ar_json_root(&doc), KEYS, 2, v);
+        struct ar_str id = ar_json_esc(v[0]), output = ar_json_raw(v[1]);
+        if (id.n > 0 && ar_json_is(v[1], AR_J_ARRAY)) {
+            struct ar_kept k = {.state = AR_KEPT_DONE,
+                                .previous = f->recalled.previous,
+                                .input = f->recalled.items,
+                                .output = ar_str_n(output.p + 1, output.n - 2),
+                                .whole = json};
+            put(f, id, &k);
+            note_items(f, v[1], id);
+        }
+    }
+    ar_arena_done(&a);
+}
+
+void ar_flow_keep_whole(struct ar_flow *f, struct ar_str json)
+{
+    if (f->recalled.keeps && f->dialect->id == AR_DIALECT_RESPONSES) {
+        ar_flow_keep(f, json);
+    }
+}
+
+void ar_flow_keep_frames(struct ar_flow *f, struct ar_str frames)
+{
+    static const struct ar_str ENDS[] = {AR_LIT_INIT("event: response.completed\n"),
+                                         AR_LIT_INIT("event: response.incomplete\n")};
+    static const struct ar_str MEMBER = AR_LIT_INIT("\"response\"");
+    struct ar_jdoc doc;
+    struct ar_arena a;
+    if (!f->recalled.keeps || f->dialect->id != AR_DIALECT_RESPONSES) {
+        return;
+    }
+    size_t at = ar_str_find(frames, ENDS[0]);
+    at = at < frames.n ? at : ar_str_find(frames, ENDS[1]);
+    struct ar_str frame = ar_str_from(frames, at);
+    struct ar_str data = ar_str_from(frame, ar_str_find(frame, AR_LIT("data: ")) + 6);
+    data = ar_str_head(data, ar_str_find_char(data, '\n'));
+    if (!ar_str_has(data, MEMBER)) {
+        return;
+    }
+    ar_arena_init(&a, (size_t)f->snapshot->config->limits_request_memory);
+    if (ar_json_parse(data, 2, &a, &doc, NULL) == AR_OK) {
+        struct ar_jval whole = ar_json_get_lit(ar_json_root(&doc), "response");
+        if (ar_json_is(whole, AR_J_OBJECT)) {
+            ar_flow_keep(f, ar_json_raw(whole));
+        }
+    }
+    ar_arena_done(&a);
+}
+
+void ar_flow_recall_done(struct ar_flow *f)
+{
+    ar_signature_tap_done(&f->recalled.tap);
+    ar_buf_done(&f->recalled.asked_body);
+}
