@@ -76,7 +76,7 @@ static enum ar_effort settle_effort(struct ar_responses_enc *e)
 static struct ar_str summary(const struct ar_responses_enc *e, enum ar_effort level)
 {
     const struct ar_settings *s = &e->r->set;
-    bool thinks = ar_responses_can(e, AR_CAP(REASONING)) && level != AR_EFFORT_NONE;
+    bool thinks = ar_responses_can(e, AR_CAP(REASONING)) && wanted_effort(s) != AR_EFFORT_NONE;
     bool wants =
         s->show == AR_SHOW_SUMMARY || (s->show == AR_SHOW_UNSET && level != AR_EFFORT_UNSET);
     if (e->native) {
