@@ -78,3 +78,16 @@ enum ar_effort ar_effort_of(struct ar_str name)
     }
     return AR_EFFORT_UNSET;
 }
+
+bool ar_block_is_needed(const struct ar_block *b)
+{
+    static const struct ar_str NAMES[] = {AR_LIT_INIT("container_upload"),
+                                          AR_LIT_INIT("item_reference"),
+                                          AR_LIT_INIT("compaction_trigger")};
+    for (size_t i = 0; b->kind == AR_OPAQUE_ITEM && i < sizeof NAMES / sizeof *NAMES; i++) {
+        if (ar_str_is(b->name, NAMES[i])) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -128,7 +128,7 @@ struct ar_request {
     struct ar_tool *tools;
     struct ar_settings set;
     struct ar_ext *ext;
-    bool legacy_functions; /* Chat's old functions/function_call form: answer in it */
+    bool legacy_functions;      /* Chat's old functions/function_call form: answer in it */
     const struct ar_jdoc *wire; /* Responses: the body, whose settings an answer repeats; or NULL */
     bool sealed;
 };
@@ -140,6 +140,10 @@ struct ar_request {
 struct ar_losses;
 enum ar_code ar_request_seal(struct ar_request *r, struct ar_arena *a, struct ar_losses *l,
                              struct ar_err *err) AR_MUST;
+
+/* An opaque item without which the history is another one: what it points to is held by its vendor
+ * (a file in a container, an item by reference), or it asks for something. */
+bool ar_block_is_needed(const struct ar_block *b);
 
 /* List helpers: append at the end of a singly linked list given its last-link pointer. */
 struct ar_block *ar_block_new(struct ar_arena *a, enum ar_block_kind kind, struct ar_block ***tail);

@@ -114,6 +114,12 @@ static void put_reminder(struct run *s, const struct ar_turn *t)
     }
 }
 
+static void lose_item(struct ar_anthropic_enc *e, const struct ar_block *b)
+{
+    ar_anthropic_lose(e, ar_block_is_needed(b) ? AR_FATE_REJECT : AR_FATE_WARN, AR_DROPPED,
+                      "messages", "messages", "another vendor's item");
+}
+
 /* --- user runs --- */
 
 static void put_user_blocks(struct run *s, const struct ar_turn *t, bool results)
@@ -126,8 +132,7 @@ static void put_user_blocks(struct run *s, const struct ar_turn *t, bool results
             need_role(s, true);
             ar_anthropic_put_block(s->e, b);
         } else if (b->kind >= AR_SERVER_TOOL_USE) {
-            ar_anthropic_lose(s->e, AR_FATE_WARN, AR_DROPPED, "messages", "messages",
-                              "another vendor's item");
+            lose_item(s->e, b);
         }
     }
 }
@@ -267,8 +272,7 @@ static void put_assistant(struct run *s, const struct ar_turn *t, bool is_prefil
         bool shown = thinking ? ar_anthropic_keeps_thinking(e, b) : ar_anthropic_has_output(e, b);
         if (!shown) {
             if (b->kind >= AR_SERVER_TOOL_USE) {
-                ar_anthropic_lose(e, AR_FATE_WARN, AR_DROPPED, "messages", "messages",
-                                  "another vendor's item");
+                lose_item(e, b);
             }
             continue;
         }

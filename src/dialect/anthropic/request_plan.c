@@ -5,6 +5,7 @@
  * after the messages, because only they tell which thinking blocks had to stay behind. Owns
  * nothing. */
 #include "dialect/anthropic/encode.h"
+#include "dialect/field.h"
 
 enum { DEFAULT_MAX_TOKENS = 32000, BUDGET_MIN = 1024, BUDGET_OF_ADAPTIVE = 8192 };
 
@@ -12,7 +13,8 @@ void ar_anthropic_lose(struct ar_anthropic_enc *e, enum ar_fate fate, enum ar_lo
                        const char *chat, const char *own, const char *why)
 {
     if (e->code == AR_OK) {
-        e->code = ar_lose(e->l, fate, what, e->native ? own : chat, why);
+        const char *field = e->native ? own : ar_dialect_field(e->r->dialect, chat);
+        e->code = ar_lose(e->l, fate, what, field, why);
     }
 }
 

@@ -103,29 +103,35 @@ static void put_freeform(struct ar_anthropic_enc *e, const struct ar_tool *t)
     ar_jw_close(w, '}');
 }
 
-/* Chat's web_search_options -> web_search. */
+/* Chat's web_search_options, and the tool of Responses -> web_search. */
 static void put_web_search(struct ar_anthropic_enc *e, const struct ar_tool *t)
 {
     struct ar_jw *w = &e->w;
-    struct ar_jdoc doc;
-    struct ar_jval where = {0};
-    if (t->raw.p && ar_json_parse(t->raw, AR_JSON_DEPTH, e->a, &doc, NULL) == AR_OK) {
-        struct ar_jval root = ar_json_root(&doc), location = ar_json_get_lit(root, "user_location");
-        where = ar_json_get_lit(location, "approximate");
-        if (!ar_json_is_nil(ar_json_get_lit(root, "search_context_size"))) {
-            ar_anthropic_lose(e, AR_FATE_WARN, AR_DROPPED, "web_search_options.search_context_size",
-                              "tools", "there is no such setting");
-        }
+    struct ar_jdoc doc = {.nodes = NULL};
+    if (t->raw.p && ar_json_parse(t->raw, AR_JSON_DEPTH, e->a, &doc, NULL) != AR_OK) {
+        doc.nodes = NULL;
+    }
+    struct ar_jval root = ar_json_root(&doc), where = ar_json_get_lit(root, "user_location");
+    struct ar_jval inner = ar_json_get_lit(where, "approximate");
+    struct ar_jval domains = ar_json_get_lit(ar_json_get_lit(root, "filters"), "allowed_domains");
+    where = ar_json_is(inner, AR_J_OBJECT) ? inner : where;
+    if (!ar_json_is_nil(ar_json_get_lit(root, "search_context_size")) ||
+        ar_json_is(ar_json_get_lit(root, "external_web_access"), AR_J_FALSE)) {
+        ar_anthropic_lose(e, AR_FATE_WARN, AR_DROPPED, "web_search_options.search_context_size",
+                          "tools", "there is no such setting");
     }
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "web_search_20250305");
     ar_jw_key_lit(w, "name", "web_search");
+    if (ar_json_count(domains) > 0) {
+        ar_jw_key_raw(w, "allowed_domains", ar_json_raw(domains));
+    }
     if (ar_json_is(where, AR_J_OBJECT)) {
         ar_jw_key(w, "user_location");
         ar_jw_open(w, '{');
         ar_jw_key_lit(w, "type", "approximate");
         for (struct ar_jiter it = ar_json_iter(where); ar_json_next(&it);) {
-            if (ar_json_is(it.val, AR_J_STRING)) {
+            if (ar_json_is(it.val, AR_J_STRING) && !ar_str_is_lit(it.key, "type")) {
                 ar_jw_key_dec(w, it.key);
                 ar_jw_raw(w, ar_json_raw(it.val));
             }
@@ -133,6 +139,19 @@ static void put_web_search(struct ar_anthropic_enc *e, const struct ar_tool *t)
         ar_jw_close(w, '}');
     }
     ar_jw_close(w, '}');
+}
+
+/* What a request cannot do without, as against what the model may merely use. */
+static bool is_vital(const struct ar_tool *t)
+{
+    static const struct ar_str NAMES[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("mcp"),
+                                          AR_LIT_INIT("file_search"), AR_LIT_INIT("code_exec")};
+    for (size_t i = 0; t->vendor == AR_VENDOR_OPENAI && i < sizeof NAMES / sizeof *NAMES; i++) {
+        if (ar_str_is(t->name, NAMES[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void put_server(struct ar_anthropic_enc *e, const struct ar_tool *t)
@@ -143,8 +162,8 @@ static void put_server(struct ar_anthropic_enc *e, const struct ar_tool *t)
     } else if (ours && ar_str_is_lit(t->name, "web_search")) {
         put_web_search(e, t);
     } else {
-        ar_anthropic_lose(e, AR_FATE_WARN, AR_DROPPED, "tools", "tools",
-                          "the upstream has no such tool");
+        ar_anthropic_lose(e, is_vital(t) ? AR_FATE_REJECT : AR_FATE_WARN, AR_DROPPED, "tools",
+                          "tools", "the upstream has no such tool");
     }
 }
 

@@ -31,7 +31,7 @@ void ar_chat_lose(struct ar_chat_out *o, enum ar_fate fate, enum ar_loss what, c
 static inline const char *ar_chat_field(const struct ar_chat_out *o, const char *chat,
                                         const char *anthropic)
 {
-    return o->r->dialect == AR_DIALECT_CHAT ? chat : anthropic;
+    return o->r->dialect == AR_DIALECT_ANTHROPIC ? anthropic : chat;
 }
 void ar_chat_write_messages(struct ar_chat_out *o); /* message_write.c */
 void ar_chat_write_media(struct ar_chat_out *o,

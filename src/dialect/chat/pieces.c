@@ -199,9 +199,8 @@ void ar_chat_lose_block(struct ar_chat_out *o, const struct ar_block *b)
                      "the compacted history belongs to its vendor");
         break;
     case AR_OPAQUE_ITEM:
-        ar_chat_lose(o, ar_str_is_lit(b->name, "container_upload") ? AR_FATE_REJECT : AR_FATE_WARN,
-                     AR_DROPPED, "messages",
-                     "a block of a type that the upstream's dialect has not");
+        ar_chat_lose(o, ar_block_is_needed(b) ? AR_FATE_REJECT : AR_FATE_WARN, AR_DROPPED,
+                     "messages", "a block of a type that the upstream's dialect has not");
         break;
     default: /* thinking outside an assistant turn says nothing to anybody */
         break;

@@ -3,6 +3,7 @@
  * through ar_lose; the first refusal sticks and ends the call. Messages, parts, tools and reasoning
  * have files of their own. */
 #include "dialect/chat/encode.h"
+#include "dialect/field.h"
 
 #include "base/hash.h"
 
@@ -11,7 +12,7 @@ enum { STOPS_MAX = 4, USER_MAX = 64 };
 void ar_chat_lose(struct ar_chat_out *o, enum ar_fate fate, enum ar_loss what, const char *field,
                   const char *why)
 {
-    enum ar_code c = ar_lose(o->l, fate, what, field, why);
+    enum ar_code c = ar_lose(o->l, fate, what, ar_dialect_field(o->r->dialect, field), why);
     o->code = o->code == AR_OK ? c : o->code;
 }
 
