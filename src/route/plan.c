@@ -355,6 +355,12 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
     if (found == 0) {
         return not_found(ask, err);
     }
+    if (p->entry_count == 0 && ask->embeds && !needs_key) {
+        return ar_fail(err, AR_ENDPOINT_NOT_SUPPORTED,
+                       "no upstream of model %.*s has embeddings; it is served on "
+                       "/v1/chat/completions, /v1/responses, /v1/messages and /v1beta/models",
+                       AR_FMT(ar_str_head(ask->model, 60)));
+    }
     if (p->entry_count == 0) {
         return needs_key ? ar_fail(err, AR_KEY_MISSING,
                                    "send your key as Authorization: Bearer or x-api-key")
