@@ -103,9 +103,12 @@ struct ar_conf_upstream *ar_config_add_upstream(struct ar_config *c, const char 
 void ar_config_set_keys(struct ar_config *c, struct ar_conf_upstream *u, struct ar_str list,
                         struct ar_str source)
 {
-    struct ar_strs pieces = {NULL, 0};
-    enum ar_code code =
-        ar_value_set((struct ar_option_slot){"LIST", &pieces}, list, &c->arena, NULL);
+    struct ar_strs pieces = {&list, 1};
+    enum ar_code code = AR_OK;
+    if (!ar_str_has_prefix(ar_str_trim(list), AR_LIT("{"))) { /* JSON is one key */
+        pieces = (struct ar_strs){NULL, 0};
+        code = ar_value_set((struct ar_option_slot){"LIST", &pieces}, list, &c->arena, NULL);
+    }
     struct ar_conf_key *keys =
         ar_arena_zalloc(&c->arena, (u->key_count + pieces.n + 1U) * sizeof *keys);
     if (code != AR_OK || !keys) {
