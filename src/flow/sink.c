@@ -182,6 +182,7 @@ enum ar_code ar_sink_put(struct ar_flow *f, const struct ar_event *ev)
     }
     if (ev->raw.p) {
         ar_buf_str(&s->out, ev->raw);
+        s->framer.count += ev->raw.n > 0 && ev->kind != AR_EV_PING;
         return ev->kind == AR_EV_END && f->embed && ar_buf_finish(&s->out) == AR_OK
                    ? finish_embeddings(f)
                    : ar_buf_finish(&s->out);

@@ -168,8 +168,10 @@ static enum ar_code fill_embed(struct ar_flow *f, const struct ar_candidate *c, 
                   : c->dialect == &ar_dialect_chat ? AR_EMBED_OPENAI
                                                    : AR_EMBED_GEMINI_BATCH;
     e->model = f->outlined.model;
-    struct ar_str path = ar_base_join(c->base, ar_str_of(ar_embed_path(e->upstream)), &f->arena);
-    s->path = name_model(f, path, c->model);
+    if (!own || f->path_model.n > 0) {
+        const char *path = ar_embed_path(e->upstream);
+        s->path = name_model(f, ar_base_join(c->base, ar_str_of(path), &f->arena), c->model);
+    }
     if (own) {
         return AR_OK;
     }

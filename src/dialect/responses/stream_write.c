@@ -556,6 +556,7 @@ enum ar_code ar_responses_write(struct ar_writer *w, const struct ar_event *ev,
     if (w->failed) {
         return AR_OK;
     }
+    w->seq = w->seq > 0 ? w->seq : out->count; /* frames that were relayed had numbers too */
     switch (ev->kind) {
     case AR_EV_START:
         code = on_start(w, ev->answer, out);
