@@ -18,6 +18,7 @@ enum {
     IN_CHAT = AR_DIALECT_CHAT,
     IN_TEXT = AR_DIALECT_COMPLETIONS,
     IN_RESPONSES = AR_DIALECT_RESPONSES,
+    IN_GEMINI = AR_DIALECT_GEMINI,
     IN_MESSAGES = AR_DIALECT_ANTHROPIC
 };
 #define AT(word, path) [IN_##word] = (path),
@@ -25,7 +26,7 @@ enum {
 #define TEXT           AT(TEXT, "")
 #define MESSAGES       AT(MESSAGES, "")
 #define RESPONSES      AT(RESPONSES, "")
-#define VERTEX_GEMINI
+#define GEMINI         AT(GEMINI, "")
 
 static const struct ar_provider ROWS[] = {
 #define X(row_name, row_title, row_base, speaks, row_auth, row_key, row_models, row_vendor,        \
@@ -42,6 +43,7 @@ static const struct ar_provider ROWS[] = {
      .flags = row_flags},
 #include "provider/providers.def"
 #undef X
+#undef GEMINI
 };
 
 static const struct model_row {

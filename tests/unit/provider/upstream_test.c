@@ -98,6 +98,7 @@ static void test_every_row_is_joined(void **state)
                 [AR_DIALECT_CHAT] = "/chat/completions",
                 [AR_DIALECT_ANTHROPIC] = "/messages",
                 [AR_DIALECT_RESPONSES] = "/responses",
+                [AR_DIALECT_GEMINI] = "/models/{model}:generateContent",
                 [AR_DIALECT_COMPLETIONS] = "/completions"};
             struct ar_str target = u->bases[0].targets[d][AR_ASK_WHOLE];
             assert_true(target.n > 1 && target.p[0] == '/');
