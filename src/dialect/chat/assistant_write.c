@@ -22,14 +22,24 @@ static void write_signature(struct ar_chat_out *o, const struct ar_block *b, boo
     ar_jw_close(w, '}');
 }
 
+/* A freeform input as the arguments of the function that stands for its tool. */
+static struct ar_str wrapped(struct ar_chat_out *o, struct ar_str text)
+{
+    struct ar_str esc = ar_json_escape_in(text, o->a);
+    struct ar_str args = ar_arena_fmt(o->a, "{\"input\":\"%.*s\"}", AR_FMT(esc));
+    return args.p ? args : AR_LIT("{}");
+}
+
 static void write_call(struct ar_chat_out *o, const struct ar_block *b, bool dummy)
 {
     struct ar_jw *w = &o->w;
-    const char *kind = b->freeform ? "custom" : "function";
-    const char *input = b->freeform ? "input" : "arguments";
-    struct ar_str said = b->freeform ? b->text
-                         : b->text.n ? ar_args_text(b->text, o->a)
-                                     : AR_LIT("{}");
+    bool custom = b->freeform && ar_chat_has_custom(o);
+    const char *kind = custom ? "custom" : "function";
+    const char *input = custom ? "input" : "arguments";
+    struct ar_str said = custom        ? b->text
+                         : b->freeform ? wrapped(o, b->text)
+                         : b->text.n   ? ar_args_text(b->text, o->a)
+                                       : AR_LIT("{}");
     ar_jw_open(w, '{');
     ar_jw_key_text(w, "id", ar_tool_id(b->id, o->a));
     ar_jw_key(w, "type");

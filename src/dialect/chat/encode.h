@@ -25,6 +25,11 @@ static inline bool ar_chat_can(const struct ar_chat_out *o, uint64_t cap)
 {
     return (o->t->caps & cap) != 0;
 }
+/* Does the target know freeform tools? Others get a function with the one string. */
+static inline bool ar_chat_has_custom(const struct ar_chat_out *o)
+{
+    return o->t->vendor == AR_VENDOR_OPENAI;
+}
 /* Notes a loss under the name that the client's dialect has for the field. */
 void ar_chat_lose(struct ar_chat_out *o, enum ar_fate fate, enum ar_loss what, const char *field,
                   const char *why);

@@ -2,7 +2,12 @@
  * not take are shortened with an undo row, so the client never sees it. Tools that only their
  * vendor can run are dropped with a warning, or refused where they were forced. Claude Code's
  * placeholder for deferred tools says nothing to others and is left out. */
-#include "dialect/chat/encode.h"
+#include "dialect/chat/pieces.h"
+
+#define FREEFORM_SCHEMA                                                                            \
+    "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
+    "text, not JSON.\"}},"                                                                         \
+    "\"required\":[\"input\"],\"additionalProperties\":false}"
 
 enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
 
@@ -34,7 +39,8 @@ static bool has_properties(struct ar_chat_out *o, struct ar_str schema)
 /* A deferred tool without a schema stands for others that only its vendor can load. */
 static bool is_placeholder(struct ar_chat_out *o, const struct ar_tool *t)
 {
-    return t->defer && t->kind == AR_TOOL_FUNCTION && !has_properties(o, t->schema);
+    return o->r->dialect == AR_DIALECT_ANTHROPIC && t->defer && t->kind == AR_TOOL_FUNCTION &&
+           !has_properties(o, t->schema);
 }
 
 static bool is_sent(struct ar_chat_out *o, const struct ar_tool *t)
@@ -75,11 +81,47 @@ static void write_grammar(struct ar_jw *w, const struct ar_tool *t)
     ar_jw_close(w, '}');
 }
 
+/* A freeform tool for those who have none: a function with one string, and the grammar told. */
+static void write_freeform(struct ar_chat_out *o, const struct ar_tool *t)
+{
+    struct ar_jw *w = &o->w;
+    struct ar_undo *u = ar_arena_new(o->a, struct ar_undo);
+    ar_jw_open(w, '{');
+    ar_jw_key_lit(w, "type", "function");
+    ar_jw_key(w, "function");
+    ar_jw_open(w, '{');
+    struct ar_str sent = send_name(o, t->name);
+    if (u) {
+        *u = (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name};
+        *o->undo_tail = u;
+        o->undo_tail = &u->next;
+    }
+    ar_jw_key_text(w, "name", sent);
+    ar_jw_key(w, "description");
+    ar_chat_open_string(w);
+    ar_buf_str(w->out, t->description);
+    if (t->grammar.n) {
+        ar_buf_str(w->out, t->description.n ? AR_LIT("\\n\\n") : AR_LIT(""));
+        ar_buf_lit(w->out, "The input must match this ");
+        ar_json_escape(t->syntax.n ? t->syntax : AR_LIT("lark"), w->out);
+        ar_buf_lit(w->out, " grammar:\\n");
+        ar_buf_str(w->out, t->grammar);
+    }
+    ar_chat_close_string(w);
+    ar_jw_key_raw(w, "parameters", AR_LIT(FREEFORM_SCHEMA));
+    ar_jw_close(w, '}');
+    ar_jw_close(w, '}');
+}
+
 /* A function, or a custom tool. */
 static void write_tool(struct ar_chat_out *o, const struct ar_tool *t)
 {
     struct ar_jw *w = &o->w;
     const char *type = t->kind == AR_TOOL_CUSTOM ? "custom" : "function";
+    if (t->kind == AR_TOOL_CUSTOM && !ar_chat_has_custom(o)) {
+        write_freeform(o, t);
+        return;
+    }
     ar_jw_open(w, '{');
     ar_jw_key(w, "type");
     ar_jw_esc(w, ar_str_of(type));
@@ -174,7 +216,7 @@ static const struct ar_tool *find_tool(struct ar_chat_out *o, struct ar_str name
 
 static void write_tool_name(struct ar_chat_out *o, const struct ar_tool *t, struct ar_str name)
 {
-    bool custom = t->kind == AR_TOOL_CUSTOM;
+    bool custom = t->kind == AR_TOOL_CUSTOM && ar_chat_has_custom(o);
     ar_jw_open(&o->w, '{');
     ar_jw_key(&o->w, "type");
     ar_jw_esc(&o->w, custom ? AR_LIT("custom") : AR_LIT("function"));

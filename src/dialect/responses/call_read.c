@@ -207,7 +207,12 @@ static enum ar_code read_found(struct ar_responses_in *in, struct ar_jval v, str
     struct ar_str text = ar_arena_copy(in->a, ar_buf_view(&out));
     ar_buf_done(&out);
     enum ar_code c = add_text(in, b, text);
-    return c == AR_OK ? ar_responses_read_tools(in, tools) : c;
+    struct ar_tool **first = in->tool_tail;
+    c = c == AR_OK ? ar_responses_read_tools(in, tools) : c;
+    for (struct ar_tool *t = *first; t; t = t->next) {
+        t->defer = false; /* it is loaded now */
+    }
+    return c;
 }
 
 static enum ar_code read_output(struct ar_responses_in *in, struct ar_jval v, struct ar_block *b)
