@@ -4,16 +4,18 @@
  * stop strings, which this API has not, are left to the filter of the answer. What the target
  * cannot take is named through ar_lose; the first refusal sticks. Input, parts, tools and reasoning
  * have files of their own. Owns nothing. */
+#include "dialect/field.h"
 #include "dialect/responses/encode.h"
 
 #include "base/hash.h"
+#include "dialect/field.h"
 
 enum { USER_MAX = 64, OUTPUT_MIN = 16 };
 
 void ar_responses_lose(struct ar_responses_enc *e, enum ar_fate fate, enum ar_loss what,
                        const char *field, const char *why)
 {
-    enum ar_code c = ar_lose(e->l, fate, what, field, why);
+    enum ar_code c = ar_lose(e->l, fate, what, ar_dialect_field(e->r->dialect, field), why);
     e->code = e->code == AR_OK ? c : e->code;
 }
 
@@ -113,7 +115,8 @@ static void plan_stops(struct ar_responses_enc *e)
         }
     }
     if (e->ret->stops) { /* exact, so it refuses nothing */
-        ar_note(e->l, AR_EMULATED, ar_responses_field(e, "stop", "stop_sequences"));
+        ar_note(e->l, AR_EMULATED,
+                ar_dialect_field(e->r->dialect, ar_responses_field(e, "stop", "stop_sequences")));
     }
 }
 
