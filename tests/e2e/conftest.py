@@ -1,5 +1,7 @@
 """Fixtures of the end-to-end suite. The program is build/release/anyrouter, or $ANYROUTER_BIN."""
 
+import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,14 @@ def pytest_terminal_summary(terminalreporter):
                 if name == "summary" and getattr(report, "when", "") == "teardown":
                     lines.append(value)
     corpus_lines(terminalreporter, lines)
+    keep_matrix(terminalreporter)
+
+
+def keep_matrix(reporter):
+    """The cells of test_matrix.py that passed, for tools/matrix."""
+    if os.environ.get("ANYROUTER_MATRIX"):
+        cells = [v for r in reporter.stats.get("passed", []) for k, v in r.user_properties if k == "cell"]
+        Path(os.environ["ANYROUTER_MATRIX"]).write_text(json.dumps(sorted(set(cells))))
 
 
 def corpus_lines(reporter, lines):

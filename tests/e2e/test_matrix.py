@@ -153,7 +153,7 @@ def check_seen(seen, ask, more, differs, upstream):
     want = {
         "system": ask.get("system", []), "items": flat(ask) + more, "stop": ask.get("stop", []), "think": bool(ask.get("think")),
         "tools": [(n, TOOLS[n]["description"], TOOLS[n]["schema"]) for n in ask.get("tools", [])],
-        "format": FORMAT if ask.get("format") else None, "settings": ask.get("settings", {}), "opaque": [],
+        "format": FORMAT if ask.get("format") else None, "settings": ask.get("settings", {}), "opaque": [], "thoughts": [],
     }
     for name in ("choice", "parallel", "max"):
         if name in ask:
@@ -226,7 +226,8 @@ def run_loop(pair, feature, client, upstream, how, cell):
     check_got(second.client.read(second.whole()), feature["then"], {}, "up-model" if first.native else model, (client, upstream))
     more = [flat_item("assistant", i) for i in say["items"] if "call" in i] + [flat_item("tool", r) for r in feature["results"]]
     opaque = [dialect.SIGNATURE for i in say["items"] if "think" in i or "redacted" in i]
-    check_seen(second.seen(), ask, more, {"seen_opaque": opaque, **cell["differs"]}, upstream)
+    check_seen(second.seen(), ask, more, {"seen_opaque": opaque, "seen_thoughts": second.seen().thoughts if first.native else [],
+                                                **cell["differs"]}, upstream)
     assert second.warnings == sorted(cell["warn"]), second.warnings
 
 

@@ -102,7 +102,8 @@ static void write_stops(struct ar_chat_out *o)
         ar_jw_close(&o->w, ']');
     }
     if (o->ret->stops) { /* exact, so it refuses nothing */
-        ar_note(o->l, AR_EMULATED, ar_chat_field(o, "stop", "stop_sequences"));
+        ar_note(o->l, AR_EMULATED,
+                ar_dialect_field(o->r->dialect, ar_chat_field(o, "stop", "stop_sequences")));
     }
 }
 
@@ -168,8 +169,11 @@ static void write_service(struct ar_chat_out *o)
         ar_jw_key_text(&o->w, "service_tier", s->service_tier);
     } else if (is_openai && ar_str_is_lit(s->service_tier, "standard_only")) {
         ar_jw_key_lit(&o->w, "service_tier", "default");
-    } else if (is_openai && ar_str_is_lit(s->service_tier, "auto")) {
-        ar_jw_key_lit(&o->w, "service_tier", "auto");
+    } else if (is_openai && (ar_str_is_lit(s->service_tier, "auto") ||
+                             ar_str_is_lit(s->service_tier, "default") ||
+                             ar_str_is_lit(s->service_tier, "flex") ||
+                             ar_str_is_lit(s->service_tier, "priority"))) {
+        ar_jw_key_text(&o->w, "service_tier", s->service_tier);
     }
     if (ar_str_is_lit(s->speed, "fast")) {
         ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, "speed", "the upstream has no fast mode");

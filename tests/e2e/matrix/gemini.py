@@ -235,8 +235,10 @@ def see_part(seen, role, one):
     if one.get("thoughtSignature"):
         seen.opaque.append(one["thoughtSignature"])
     if "text" in one:
-        assert not one.get("thought"), f"a thought was sent back: {one}"
-        seen.items += [(role, "text", one["text"])] if one["text"] else []
+        if one.get("thought"):
+            seen.thoughts.append(one["text"])
+        elif one["text"]:
+            seen.items.append((role, "text", one["text"]))
     elif "inlineData" in one:
         mime = one["inlineData"]["mimeType"]
         kind = {"image": "image", "audio": "audio"}.get(mime.partition("/")[0], "document")

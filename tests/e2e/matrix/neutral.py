@@ -50,6 +50,7 @@ class Seen:
     think: bool = False
     opaque: list = field(default_factory=list)
     settings: dict = field(default_factory=dict)
+    thoughts: list = field(default_factory=list)  # texts of thoughts in a history, where they mean nothing to the upstream
 
 
 @dataclass
