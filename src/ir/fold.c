@@ -164,6 +164,10 @@ enum ar_code ar_fold_put(struct ar_fold *f, const struct ar_event *ev)
             f->head.stop = ar_copy_stop(ev->stop, &f->a);
             f->head.has_stop = true;
         }
+        if (ev->answer) {
+            f->head.grounding = ar_copy_str(ev->answer->grounding, &f->a);
+            f->head.safety = ar_copy_str(ev->answer->safety, &f->a);
+        }
         __attribute__((fallthrough));
     case AR_EV_USAGE:
         if (ev->usage) {

@@ -154,7 +154,7 @@ static bool step_ends(struct ar_unfold *u, struct ar_event *ret)
         u->stage = OPEN;
         return r->usage.in_total >= 0;
     case FINAL:
-        *ret = (struct ar_event){.kind = AR_EV_STOP, .stop = &r->stop};
+        *ret = (struct ar_event){.kind = AR_EV_STOP, .stop = &r->stop, .answer = r};
         ret->usage = ar_usage_is_known(&r->usage) ? &r->usage : NULL;
         u->stage = LAST;
         return true;

@@ -458,7 +458,9 @@ static void on_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_fr
         j.comma = true;
         ar_gemini_put_finish(&j, ev->stop, w->refused);
         ar_jw_key_i64(&j, "index", 0);
-        if (w->grounding.n > 0) {
+        if (ev->answer && ev->answer->grounding.n > 0) {
+            ar_jw_key_raw(&j, "groundingMetadata", ev->answer->grounding);
+        } else if (w->grounding.n > 0) {
             ar_jw_key_raw(&j, "groundingMetadata", w->grounding);
         } else {
             ar_gemini_put_grounding(&j, &w->cites);
