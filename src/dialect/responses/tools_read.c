@@ -105,7 +105,8 @@ static struct ar_str describe(struct ar_responses_in *in, const struct space *ns
         return text;
     }
     struct ar_str name = ar_json_escape_in(ns->name, in->a);
-    return ar_arena_fmt(in->a, "[%.*s: %.*s] %.*s", AR_FMT(name), AR_FMT(ns->about), AR_FMT(text));
+    return ar_arena_fmt(in->a, "[%.*s: %.*s]%s%.*s", AR_FMT(name), AR_FMT(ns->about),
+                        text.n > 0 ? " " : "", AR_FMT(text));
 }
 
 static enum ar_code read_strict(struct ar_responses_in *in, struct ar_jval v, struct ar_tool *t)
