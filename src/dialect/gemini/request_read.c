@@ -293,6 +293,7 @@ static enum ar_code set_enum(struct state *s, struct ar_str schema)
                                   "\"required\":[\"value\"],\"additionalProperties\":false}",
                                   AR_FMT(schema));
     s->set->enum_text = true;
+    s->set->schema_strict_on = true;
     s->set->format = AR_FORMAT_SCHEMA;
     return s->set->schema.p ? AR_OK : too_large(s);
 }
@@ -309,6 +310,8 @@ static enum ar_code set_format(struct state *s)
             return too_large(s);
         }
     }
+    s->set->schema_strict =
+        schema.p ? AR_SET : AR_UNSET; /* nothing here promises what strict asks */
     if (ar_str_is_lit(mime, "text/x.enum") && schema.p) {
         return set_enum(s, schema);
     }
@@ -375,7 +378,7 @@ static enum ar_code read_service_tier(struct state *s, struct ar_jval v)
     enum ar_code code = ar_json_text(v, s->in.a, &tier, s->in.err);
     if (code == AR_OK && !ar_str_is_nocase(tier, AR_LIT("unspecified"))) {
         s->set->service_tier =
-            ar_str_is_nocase(tier, AR_LIT("standard")) ? AR_LIT("standard_only") : tier;
+            ar_str_is_nocase(tier, AR_LIT("standard")) ? AR_LIT("default") : tier;
     }
     return code;
 }
