@@ -7,6 +7,7 @@
 #include "cli/startup.h"
 #include "flow/worker.h"
 #include "io/listen.h"
+#include "recall/recall.h"
 
 struct ar_app;
 /* A thread that serves. app's thread makes and frees it; the rest is the worker's own thread. */
@@ -29,6 +30,7 @@ struct ar_app {
     struct ar_conf_ask ask;
     const char *data_dir;
     struct ar_route route;
+    struct ar_recall recall;
     struct ar_snapshot *snapshot; /* the newest; older ones follow by `older` */
     uint64_t generation;
     struct ar_worker_thread *workers;

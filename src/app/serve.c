@@ -96,6 +96,7 @@ static void reload(void *arg)
     s->holders = app->worker_count;
     s->older = app->snapshot; /* freed when every worker gave it back */
     app->snapshot = s;
+    ar_recall_reload(&app->recall, s->config);
     for (unsigned i = 0; i < app->worker_count; i++) {
         struct ar_snapshot_message *m = malloc(sizeof *m);
         AR_ASSERT(m != NULL);
@@ -211,6 +212,7 @@ static void make_workers(struct ar_app *app, unsigned n)
         AR_ASSERT(t->worker.loop != NULL);
         t->worker.metrics = app->metrics[i] = ar_metrics_new();
         t->worker.route = &app->route;
+        t->worker.recall = &app->recall;
         t->worker.snapshot = app->snapshot;
         t->worker.number = i;
     }
@@ -249,6 +251,7 @@ static void clean_up(struct ar_app *app)
         ar_snapshot_free(s);
     }
     ar_route_done(&app->route);
+    ar_recall_done(&app->recall);
     if (app->lock_fd >= 0) {
         (void)close(app->lock_fd);
     }
@@ -279,6 +282,7 @@ static enum ar_code boot(struct ar_app *app, struct ar_err *err)
     ar_loop_on_signal(app->loop, SIGINT, on_term, app);
     ar_loop_on_signal(app->loop, SIGHUP, reload, app);
     start_watch(app);
+    ar_recall_init(&app->recall, c);
     make_workers(app, workers_of(c));
     announce_listening(app);
     return AR_OK;

@@ -33,6 +33,11 @@ void ar_sha256(struct ar_str s, uint8_t ret[32])
     (void)SHA256((const unsigned char *)s.p, s.n, ret);
 }
 
+void ar_sha1(struct ar_str s, uint8_t ret[20])
+{
+    (void)SHA1((const unsigned char *)s.p, s.n, ret);
+}
+
 void ar_sha256_hex(struct ar_str s, unsigned digits, char *ret)
 {
     static const char HEX[] = "0123456789abcdef";

@@ -9,6 +9,8 @@
 uint64_t ar_hash64(struct ar_str s, uint64_t seed);
 
 void ar_sha256(struct ar_str s, uint8_t ret[32]);
+/* SHA-1, for protocols that name it (RFC 6455); never for secrets. */
+void ar_sha1(struct ar_str s, uint8_t ret[20]);
 /* First digits/2 bytes of SHA-256 as lower-case hex: digits even and <= 64; ret has digits + 1
  * bytes. */
 void ar_sha256_hex(struct ar_str s, unsigned digits, char *ret);

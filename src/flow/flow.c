@@ -37,6 +37,7 @@ static void recycle(struct ar_flow *f)
     ar_job_cancel(&f->job);
     ar_timer_clear(w->loop, &f->timer);
     ar_flow_recall_done(f);
+    ar_flow_socket_done(f);
     ar_list_remove(&f->node);
     w->flow_count--;
     ar_metrics_in_flight(w->metrics, -1);
@@ -137,10 +138,9 @@ static struct ar_flow *take_flow(struct ar_worker *w)
     return f;
 }
 
-void ar_flow_start(void *worker, struct ar_conn *c, const struct ar_request_head *h)
+static struct ar_flow *make_flow(struct ar_worker *w, struct ar_conn *c,
+                                 const struct ar_request_head *h)
 {
-    static const char HEX[] = "0123456789abcdef";
-    struct ar_worker *w = worker;
     struct ar_flow *f = take_flow(w);
     f->worker = w;
     f->snapshot = w->snapshot;
@@ -155,16 +155,36 @@ void ar_flow_start(void *worker, struct ar_conn *c, const struct ar_request_head
     uint64_t a = ar_rand_next(&w->rand), b = ar_rand_next(&w->rand);
     memcpy(f->id, &a, 8);
     memcpy(f->id + 8, &b, 8);
-    for (size_t i = 0; i < 16; i++) {
-        f->record.request_id[2 * i] = HEX[f->id[i] >> 4];
-        f->record.request_id[2 * i + 1] = HEX[f->id[i] & 15];
-    }
     ar_list_append(&w->flows, &f->node);
     w->flow_count++;
     ar_metrics_in_flight(w->metrics, 1);
     ar_conn_set_waker(c, &f->waker);
     f->record.begun_us = ar_clock_us();
+    return f;
+}
+
+static void begin(struct ar_flow *f)
+{
+    static const char HEX[] = "0123456789abcdef";
+    for (size_t i = 0; i < 16; i++) {
+        f->record.request_id[2 * i] = HEX[f->id[i] >> 4];
+        f->record.request_id[2 * i + 1] = HEX[f->id[i] & 15];
+    }
     drive(f);
+}
+
+void ar_flow_start(void *worker, struct ar_conn *c, const struct ar_request_head *h)
+{
+    begin(make_flow(worker, c, h));
+}
+
+void ar_flow_start_run(struct ar_worker *w, struct ar_conn *c, const struct ar_request_head *h,
+                       const uint8_t id[16])
+{
+    struct ar_flow *f = make_flow(w, c, h);
+    memcpy(f->id, id, sizeof f->id);
+    f->recalled.is_run = true;
+    begin(f);
 }
 
 void ar_worker_switch(struct ar_worker *w, const struct ar_snapshot *s)

@@ -34,6 +34,8 @@ struct ar_step {
       AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                                        \
     X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK) \
     X(stored, "a stored response is told, or its upstream asked", AR_W_CLIENT)                     \
+    X(socket, "a WebSocket: each message a request of its own",                                    \
+      AR_W_CLIENT | AR_W_CALL | AR_W_CLOCK)                                                        \
     X(local, "an endpoint of our own", AR_W_CLIENT | AR_W_CLOCK)                                   \
     X(refuse, "fault -> HTTP error, or error event once opened", 0)                                \
     X(settle, "close the attempt, report, count", 0)                                               \
@@ -75,6 +77,7 @@ struct ar_seat {
  * fail-over is free. COMMITTED: content is out: no fail-over. Only rises. */
 enum ar_commit { AR_HELD, AR_OPENED, AR_COMMITTED };
 
+struct ar_socket; /* steps_socket.c */
 struct ar_flow {
     struct ar_waker waker; /* the only one: connection and call wake it */
     struct ar_job job;
@@ -124,6 +127,7 @@ struct ar_flow {
     bool settled;
     uint8_t id[16];
     struct ar_recalled recalled; /* state that outlives the request */
+    struct ar_socket *socket;    /* owns: the flow is a WebSocket's; NULL: it is not */
     /* From here on: cleared in parts, where it is used. */
     struct ar_seat seat;
     struct ar_record record;
@@ -146,6 +150,16 @@ static inline enum ar_next ar_flow_wait(struct ar_flow *f, unsigned waits, int64
     f->wait_until_ms = until_ms;
     return AR_WAIT;
 }
+
+/* flow.c: a run without a client, under the id of the request that began it. */
+void ar_flow_start_run(struct ar_worker *w, struct ar_conn *c, const struct ar_request_head *h,
+                       const uint8_t id[16]);
+/* steps_run.c: is the translated attempt about to start to go on without its client? */
+bool ar_flow_runs_apart(const struct ar_flow *f);
+/* Starts the run, answers the client with what is to come. */
+enum ar_next ar_flow_detach(struct ar_flow *f);
+/* steps_socket.c */
+void ar_flow_socket_done(struct ar_flow *f);
 
 /* paths.c */
 /* Without our prefixes, with one /v1. */

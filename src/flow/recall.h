@@ -20,7 +20,7 @@ struct ar_recalled {
     bool keeps;             /* the answer is to be stored, if it is not native */
     bool is_expanded;       /* the body is not the client's any more */
     bool is_missing;        /* nobody here knows the id: only the caller's own key may ask for it */
-    bool is_run;            /* a background run: no client */
+    bool is_run;            /* a background run: no client; stored under its own id */
     bool is_exchange;       /* passed through, but an exchange with a model like any other */
     bool has_noted;         /* the answer's id is with its account */
     unsigned restored_for;  /* bits of enum ar_vendor */
@@ -39,6 +39,15 @@ const struct ar_recall_key *ar_flow_tenant(struct ar_flow *f);
  * caller's own key. */
 bool ar_flow_may_be_elsewhere(const struct ar_flow *f);
 
+/* A pass-through that may use the operator's keys: of an id that is the caller's own, or an
+ * exchange with a model under another name. */
+static inline bool ar_recalled_is_open(const struct ar_recalled *r)
+{
+    return r->only_key.n > 0 || r->is_exchange;
+}
+
+/* The request was decoded: what it says of state is not the upstream's to refuse. */
+void ar_flow_decoded(struct ar_flow *f);
 /* A translated request is about to be encoded for the seat's target. */
 void ar_flow_restore(struct ar_flow *f);
 /* The target refused its own signatures. */
@@ -51,7 +60,16 @@ void ar_flow_keep_whole(struct ar_flow *f, struct ar_str json);
 void ar_flow_keep_frames(struct ar_flow *f, struct ar_str frames);
 /* Gives back what the flow holds. */
 void ar_flow_recall_done(struct ar_flow *f);
-/* A response object of the client's dialect is stored with the flow's own items. */
-void ar_flow_keep(struct ar_flow *f, struct ar_str json);
+/* The input items of a body, without brackets; a bare string is a message of the user's. Arena. */
+struct ar_str ar_recall_items(struct ar_jval input, struct ar_arena *a);
+/* A body anew: chain and items as input, then what root has but input, conversation,
+ * previous_response_id and the names in skip. */
+void ar_recall_body(struct ar_jval root, struct ar_str chain, struct ar_str items,
+                    const struct ar_str *skip, unsigned skips, struct ar_buf *out);
+/* A response object with another status, and error (raw; absent: as it was). */
+void ar_recall_restate(struct ar_str whole, struct ar_str status, struct ar_str error,
+                       struct ar_arena *a, struct ar_buf *out);
+/* steps_run.c: the id under which a run is stored. */
+struct ar_str ar_run_id(struct ar_flow *f);
 
 #endif

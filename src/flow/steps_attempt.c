@@ -40,8 +40,10 @@ enum ar_next ar_run_pick(struct ar_flow *f)
     }
     f->seat.cand = c;
     bool force_whole = c->upstream->conf->force_non_stream && f->wants_stream;
-    f->seat.native =
-        !is_generator(c) && c->dialect == f->dialect && !f->outlined.has_envelope && !force_whole;
+    bool foreign = f->outlined.has_envelope ||
+                   (f->outlined.has_google_sig &&
+                    !(c->upstream->provider->quirks & AR_QUIRK(TOOL_EXTRA_CONTENT)));
+    f->seat.native = !is_generator(c) && c->dialect == f->dialect && !foreign && !force_whole;
     f->seat.native |= f->op == AR_OP_PASS;
     return ar_flow_to(f, f->seat.native ? &ar_step_launch
                          : f->request   ? &ar_step_fetch
@@ -70,6 +72,7 @@ enum ar_next ar_run_decode(struct ar_flow *f)
     if (!losses) {
         code = ar_fail(&err, AR_TOO_LARGE, "the request needs too much memory");
     } else if (code == AR_OK) {
+        ar_flow_decoded(f);
         losses->strict = f->strict;
         code = ar_request_seal(f->request, &f->arena, losses, &err);
         if (code == AR_LOSSY) {
@@ -147,7 +150,9 @@ static void fill_target(struct ar_flow *f, const struct ar_candidate *c, struct 
     enum ar_vendor place = t->vendor;
     ar_model_facts(c->model, t);
     t->vendor = t->vendor == AR_VENDOR_OTHER ? place : t->vendor;
-    if (c->secret.n > 0) {
+    if (c->key) {
+        t->account = ar_str_of(c->key->print);
+    } else if (c->secret.n > 0) {
         char tag[9];
         ar_sha256_hex(c->secret, 8, tag);
         t->account = ar_arena_copy(&f->arena, ar_str_of(tag));
@@ -289,6 +294,9 @@ enum ar_next ar_run_launch(struct ar_flow *f)
     }
     if (!f->seat.native) {
         ar_flow_restore(f);
+        if (ar_flow_runs_apart(f)) {
+            return ar_flow_detach(f);
+        }
     }
     begin_record(f, c);
     f->seat.saw_end = false;

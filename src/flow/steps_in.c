@@ -32,6 +32,11 @@ enum ar_next ar_run_identify(struct ar_flow *f)
         trace.n = trace.p[i] < 0x21 || trace.p[i] > 0x7e ? 0 : trace.n;
     }
     f->record.trace_id = ar_str_head(trace, 128);
+    if (f->head->upgrade_ws && ar_str_is_lit(method, "GET") &&
+        ar_str_is_lit(f->path, "/v1/responses")) {
+        f->op = AR_OP_STATE;
+        return ar_flow_to(f, &ar_step_authenticate);
+    }
     if (f->head->upgrade_ws) {
         return ar_flow_fail(f, AR_UPGRADE_REQUIRED, "WebSocket is not offered here; use HTTP");
     }
@@ -87,6 +92,7 @@ enum ar_next ar_run_authenticate(struct ar_flow *f)
                                    : "this gateway wants a token that it issued (sk-ar-v1-...)");
     }
     return ar_flow_to(f, f->endpoint && f->endpoint->run ? &ar_step_local
+                         : f->head->upgrade_ws           ? &ar_step_socket
                          : f->op == AR_OP_STATE          ? &ar_step_stored
                                                          : &ar_step_read_body);
 }
@@ -207,8 +213,8 @@ enum ar_next ar_run_plan(struct ar_flow *f)
                               .only_key = f->recalled.only_key,
                               .client_keys = f->secret,
                               .any_model = pass && f->outlined.model.n == 0,
-                              .callers_only =
-                                  pass && !f->embed && !is_shared(f) && f->recalled.only_key.n == 0,
+                              .callers_only = pass && !f->embed && !is_shared(f) &&
+                                              !ar_recalled_is_open(&f->recalled),
                               .as_bytes = pass,
                               .embeds = f->embed != NULL,
                               .now_ms = ar_loop_now_ms(f->worker->loop)};

@@ -58,12 +58,11 @@ static enum ar_next fail_missing(struct ar_flow *f, enum ar_code code, const cha
     return next;
 }
 
-/* A bare string is a message of the user's. */
-static struct ar_str items_of(struct ar_flow *f, struct ar_jval input)
+struct ar_str ar_recall_items(struct ar_jval input, struct ar_arena *a)
 {
     struct ar_str raw = ar_json_raw(input);
     if (ar_json_is(input, AR_J_STRING)) {
-        return ar_arena_fmt(&f->arena,
+        return ar_arena_fmt(a,
                             "{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":"
                             "\"input_text\",\"text\":%.*s}]}",
                             AR_FMT(raw));
@@ -126,32 +125,50 @@ static bool resolve(struct ar_flow *f, struct ar_jval input, struct ar_str *ret_
     return good && ret_items->p;
 }
 
-/* The body anew: the chain and this turn as input, without what names the state. */
+static bool is_named(struct ar_str key, const struct ar_str *names, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (ar_str_is(key, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void ar_recall_body(struct ar_jval root, struct ar_str chain, struct ar_str items,
+                    const struct ar_str *skip, unsigned skips, struct ar_buf *out)
+{
+    static const struct ar_str STATE[] = {AR_LIT_INIT("input"), AR_LIT_INIT("conversation"),
+                                          AR_LIT_INIT("previous_response_id")};
+    struct ar_jw w = ar_jw_on(out);
+    ar_jw_open(&w, '{');
+    ar_jw_key(&w, "input");
+    ar_buf_char(out, '[');
+    ar_buf_str(out, chain);
+    if (chain.n > 0 && items.n > 0) {
+        ar_buf_char(out, ',');
+    }
+    ar_buf_str(out, items);
+    ar_buf_char(out, ']');
+    w.comma = true;
+    for (struct ar_jiter it = ar_json_iter(root); ar_json_next(&it);) {
+        if (!is_named(it.key, STATE, sizeof STATE / sizeof *STATE) &&
+            !is_named(it.key, skip, skips)) {
+            ar_jw_key_dec(&w, it.key);
+            ar_jw_raw(&w, ar_json_raw(it.val));
+        }
+    }
+    ar_jw_close(&w, '}');
+}
+
+/* The body anew, without what names the state. */
 static enum ar_code rewrite(struct ar_flow *f, struct ar_jval root, struct ar_str chain)
 {
     struct ar_recalled *r = &f->recalled;
     struct ar_buf out;
     ar_buf_init(&out, f->body.max);
     (void)ar_buf_reserve(&out, f->body.n + chain.n + 64);
-    struct ar_jw w = ar_jw_on(&out);
-    ar_jw_open(&w, '{');
-    ar_jw_key(&w, "input");
-    ar_buf_char(&out, '[');
-    ar_buf_str(&out, chain);
-    if (chain.n > 0 && r->items.n > 0) {
-        ar_buf_char(&out, ',');
-    }
-    ar_buf_str(&out, r->items);
-    ar_buf_char(&out, ']');
-    w.comma = true;
-    for (struct ar_jiter it = ar_json_iter(root); ar_json_next(&it);) {
-        if (!ar_str_is_lit(it.key, "input") && !ar_str_is_lit(it.key, "previous_response_id") &&
-            !ar_str_is_lit(it.key, "conversation")) {
-            ar_jw_key_dec(&w, it.key);
-            ar_jw_raw(&w, ar_json_raw(it.val));
-        }
-    }
-    ar_jw_close(&w, '}');
+    ar_recall_body(root, chain, r->items, NULL, 0, &out);
     enum ar_code code = ar_buf_finish(&out);
     if (code != AR_OK) {
         ar_buf_done(&out);
@@ -261,7 +278,7 @@ enum ar_next ar_run_recall(struct ar_flow *f)
     if (bound) {
         return ar_flow_to(f, &ar_step_plan);
     }
-    r->items = items_of(f, input);
+    r->items = ar_recall_items(input, &f->arena);
     if (refers && !resolve(f, input, &r->items, &missing)) {
         if (bind_to_account(f, missing) || ar_flow_may_be_elsewhere(f)) {
             return ar_flow_to(f, &ar_step_plan);
@@ -272,6 +289,24 @@ enum ar_next ar_run_recall(struct ar_flow *f)
     }
     bool is_plain = head.n == 0 && r->talk.n == 0 && !refers;
     return is_plain ? ar_flow_to(f, &ar_step_plan) : expand(f, root, head);
+}
+
+void ar_flow_decoded(struct ar_flow *f)
+{
+    if (!f->recalled.keeps) {
+        return;
+    }
+    f->request->is_stored = true;
+    if (f->recalled.is_expanded) {
+        f->request->wire = &f->recalled.asked;
+    }
+    for (struct ar_ext **at = &f->request->ext; *at;) {
+        if (ar_str_is_lit((*at)->name, "background")) {
+            *at = (*at)->next;
+        } else {
+            at = &(*at)->next;
+        }
+    }
 }
 
 /* --- thinking --- */
@@ -370,7 +405,7 @@ static void put(struct ar_flow *f, struct ar_str id, struct ar_kept *k)
     }
 }
 
-void ar_flow_keep(struct ar_flow *f, struct ar_str json)
+static void keep(struct ar_flow *f, struct ar_str json)
 {
     static const struct ar_str KEYS[] = {AR_LIT_INIT("id"), AR_LIT_INIT("output")};
     struct ar_jdoc doc;
@@ -379,7 +414,8 @@ void ar_flow_keep(struct ar_flow *f, struct ar_str json)
     ar_arena_init(&a, (size_t)f->snapshot->config->limits_request_memory);
     if (responses(f) && ar_json_parse(json, 3, &a, &doc, NULL) == AR_OK) {
         ar_json_pick(ar_json_root(&doc), KEYS, 2, v);
-        struct ar_str id = ar_json_esc(v[0]), output = ar_json_raw(v[1]);
+        struct ar_str id = f->recalled.is_run ? ar_run_id(f) : ar_json_esc(v[0]),
+                      output = ar_json_raw(v[1]);
         if (id.n > 0 && ar_json_is(v[1], AR_J_ARRAY)) {
             struct ar_kept k = {.state = AR_KEPT_DONE,
                                 .previous = f->recalled.previous,
@@ -396,7 +432,7 @@ void ar_flow_keep(struct ar_flow *f, struct ar_str json)
 void ar_flow_keep_whole(struct ar_flow *f, struct ar_str json)
 {
     if (f->recalled.keeps && f->dialect->id == AR_DIALECT_RESPONSES) {
-        ar_flow_keep(f, json);
+        keep(f, json);
     }
 }
 
@@ -422,7 +458,7 @@ void ar_flow_keep_frames(struct ar_flow *f, struct ar_str frames)
     if (ar_json_parse(data, 2, &a, &doc, NULL) == AR_OK) {
         struct ar_jval whole = ar_json_get_lit(ar_json_root(&doc), "response");
         if (ar_json_is(whole, AR_J_OBJECT)) {
-            ar_flow_keep(f, ar_json_raw(whole));
+            keep(f, ar_json_raw(whole));
         }
     }
     ar_arena_done(&a);

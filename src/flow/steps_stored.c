@@ -147,18 +147,22 @@ static enum ar_next remove_it(struct ar_flow *f, const struct place *p)
     return answer(f);
 }
 
-/* The object again, with another status. */
-static void put_with_status(struct ar_flow *f, struct ar_str whole, struct ar_str status,
-                            struct ar_buf *out)
+void ar_recall_restate(struct ar_str whole, struct ar_str status, struct ar_str error,
+                       struct ar_arena *a, struct ar_buf *out)
 {
     struct ar_jdoc doc;
     struct ar_jw w = ar_jw_on(out);
     ar_jw_open(&w, '{');
-    if (ar_json_parse(whole, 1, &f->arena, &doc, NULL) == AR_OK) {
+    if (ar_json_parse(whole, 1, a, &doc, NULL) == AR_OK) {
         for (struct ar_jiter it = ar_json_iter(ar_json_root(&doc)); ar_json_next(&it);) {
             ar_jw_key_dec(&w, it.key);
-            ar_str_is_lit(it.key, "status") ? ar_jw_text(&w, status)
-                                            : ar_jw_raw(&w, ar_json_raw(it.val));
+            if (ar_str_is_lit(it.key, "status")) {
+                ar_jw_text(&w, status);
+            } else if (error.p && ar_str_is_lit(it.key, "error")) {
+                ar_jw_raw(&w, error);
+            } else {
+                ar_jw_raw(&w, ar_json_raw(it.val));
+            }
         }
     }
     ar_jw_close(&w, '}');
@@ -173,7 +177,7 @@ static enum ar_next cancel(struct ar_flow *f, const struct place *p, const struc
     }
     if (k->state == AR_KEPT_RUNNING) {
         struct ar_kept next = *k;
-        put_with_status(f, k->whole, AR_LIT("cancelled"), out);
+        ar_recall_restate(k->whole, AR_LIT("cancelled"), (struct ar_str){NULL, 0}, &f->arena, out);
         next.state = AR_KEPT_CANCELLED;
         next.whole = ar_buf_view(out);
         next.output = AR_LIT("");

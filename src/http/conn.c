@@ -24,6 +24,9 @@ static void say_continue(struct ar_conn *c)
 
 enum ar_poll ar_conn_peek(struct ar_conn *c, struct ar_str *ret, struct ar_err *err)
 {
+    if (c->inner) {
+        return ar_inner_peek(c, ret);
+    }
     if (c->timed_out) {
         ar_fail(err, AR_REQUEST_TIMEOUT, "the request's body did not arrive in time");
         return AR_FAILED;
@@ -33,7 +36,7 @@ enum ar_poll ar_conn_peek(struct ar_conn *c, struct ar_str *ret, struct ar_err *
         if (c->continue_due && !c->opened) {
             say_continue(c);
         }
-        if (!c->reading) {
+        if (!c->reading && !c->upgraded) {
             c->reading = true;
             c->body_since_ms = ar_loop_now_ms(c->server->loop);
             ar_conn_arm(c);
@@ -49,6 +52,10 @@ enum ar_poll ar_conn_peek(struct ar_conn *c, struct ar_str *ret, struct ar_err *
 
 void ar_conn_eat(struct ar_conn *c, size_t n)
 {
+    if (c->inner) {
+        ar_inner_eat(c, n);
+        return;
+    }
     ar_body_eat(&c->body, c->stream, n);
 }
 
@@ -58,6 +65,7 @@ struct reason {
 };
 
 static const struct reason reasons[] = {
+    {101, AR_LIT_INIT("101 Switching Protocols")},
     {200, AR_LIT_INIT("200 OK")},
     {201, AR_LIT_INIT("201 Created")},
     {202, AR_LIT_INIT("202 Accepted")},
@@ -146,6 +154,11 @@ void ar_conn_open(struct ar_conn *c, int status, const struct ar_header *h, unsi
                   int64_t length)
 {
     AR_ASSERT(!c->opened && c->state == AR_CONN_BUSY);
+    if (c->inner) {
+        c->opened = true;
+        ar_inner_open(c, status, h, n);
+        return;
+    }
     struct ar_buf *b = &c->server->scratch;
     c->opened = true;
     choose_framing(c, status, length);
@@ -221,6 +234,9 @@ static size_t write_chunk(struct ar_conn *c, struct ar_str bytes)
 size_t ar_conn_write(struct ar_conn *c, struct ar_str bytes)
 {
     AR_ASSERT(c->opened);
+    if (c->inner) {
+        return c->gone ? 0 : ar_inner_write(c, bytes);
+    }
     if (bytes.n == 0 || c->no_body) {
         return bytes.n;
     }
@@ -253,13 +269,32 @@ size_t ar_conn_write(struct ar_conn *c, struct ar_str bytes)
 
 void ar_conn_flush(struct ar_conn *c)
 {
-    ar_stream_flush(c->stream);
+    if (!c->inner) {
+        ar_stream_flush(c->stream);
+    }
+}
+
+void ar_conn_upgrade(struct ar_conn *c, const struct ar_header *h, unsigned n)
+{
+    AR_ASSERT(!c->opened && c->state == AR_CONN_BUSY && !c->inner);
+    struct ar_buf *b = &c->server->scratch;
+    bool dated = false;
+    c->opened = c->upgraded = c->until_close = true;
+    c->keep = c->no_body = c->chunked = c->continue_due = false;
+    ar_buf_clear(b);
+    put_status(b, 101);
+    put_headers(b, h, n, &dated);
+    ar_buf_lit(b, "connection: Upgrade\r\nupgrade: websocket\r\n\r\n");
+    AR_ASSERT(!b->overflowed);
+    ar_conn_put(c, ar_buf_view(b));
+    ar_body_done(&c->body);
+    ar_body_init(&c->body, true, AR_LENGTH_UNTIL_CLOSE, AR_ENC_IDENTITY, INT64_MAX);
 }
 
 bool ar_conn_is_gone(struct ar_conn *c)
 {
-    if (c->gone) {
-        return true;
+    if (c->gone || c->inner) {
+        return c->gone;
     }
     if (!ar_stream_is_dead(c->stream)) {
         return false;
@@ -275,6 +310,10 @@ bool ar_conn_is_gone(struct ar_conn *c)
 void ar_conn_end(struct ar_conn *c, bool clean)
 {
     AR_ASSERT(c->state == AR_CONN_BUSY);
+    if (c->inner) {
+        ar_inner_end(c, clean && c->opened);
+        return;
+    }
     clean = clean && c->opened && !c->gone;
     if (clean && !c->no_body) {
         if (c->chunked && c->chunk_left == 0) {

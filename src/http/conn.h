@@ -44,6 +44,26 @@ void ar_server_drain(struct ar_server *s);
 /* Resets what is left, then frees. */
 void ar_server_free(struct ar_server *s);
 
+/* A request that came on no socket of its own: a message of a WebSocket, a run without a client.
+ * Its flow sees an ordinary connection. */
+struct ar_inner_ops {
+    void (*open)(void *user, int status, const struct ar_header *h, unsigned n);
+    /* Taken, as ar_conn_write; less: ar_inner_wake when there is room again. */
+    size_t (*write)(void *user, struct ar_str bytes);
+    void (*end)(void *user, bool clean); /* the last call; c is gone */
+};
+/* Head and body are copied. Errors: NULL, no memory. Give *ret_head to the flow with it. */
+struct ar_conn *ar_inner_new(const struct ar_request_head *head, struct ar_str body,
+                             const struct ar_inner_ops *ops, void *user,
+                             const struct ar_request_head **ret_head);
+void ar_inner_wake(struct ar_conn *c);
+/* Nobody waits for it any more; wakes its flow. ops are not called again when forget. */
+void ar_inner_cut(struct ar_conn *c, bool forget);
+
+/* Answers 101 with headers; from then on peek gives what the client sends, write sends bytes as
+ * they are, and ar_conn_end closes. */
+void ar_conn_upgrade(struct ar_conn *c, const struct ar_header *h, unsigned n);
+
 void ar_conn_set_waker(struct ar_conn *c, struct ar_waker *w);
 /* Decoded request body (chunks, gzip, zstd, deflate undone); 100-continue goes out at the first
  * call. READY: a piece. ENDED: complete. FAILED: err: AR_TOO_LARGE, AR_REQUEST_TIMEOUT,

@@ -85,7 +85,7 @@ static void forget_request(struct ar_conn *c)
     c->owner = NULL;
     c->chunk_left = c->dropped = 0;
     c->keep = c->opened = c->chunked = c->no_body = c->until_close = false;
-    c->continue_due = c->reading = c->blocked = c->timed_out = false;
+    c->continue_due = c->reading = c->blocked = c->timed_out = c->upgraded = false;
 }
 
 static void close_conn(struct ar_conn *c)
@@ -167,6 +167,8 @@ void ar_server_drain(struct ar_server *s)
         struct ar_str ignored;
         if (c->state == AR_CONN_IDLE && ar_stream_peek(c->stream, &ignored, NULL) != AR_READY) {
             shut_conn(c);
+        } else if (c->upgraded) {
+            ar_wake(c->owner);
         }
     }
 }

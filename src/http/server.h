@@ -21,7 +21,9 @@ enum ar_conn_state {
                        or a reset */
 };
 
+struct ar_inner; /* inner.c */
 struct ar_conn {
+    struct ar_inner *inner; /* NULL: a connection with a socket; else only owner and gone count */
     struct ar_node node;
     struct ar_server *server;
     struct ar_stream *stream; /* owns */
@@ -39,7 +41,7 @@ struct ar_conn {
     int64_t out_left; /* length framing: bytes still to be written */
     size_t chunk_left, dropped;
     bool tls, keep, opened, chunked, no_body, until_close;
-    bool continue_due, reading, blocked, gone, timed_out;
+    bool continue_due, reading, blocked, gone, timed_out, upgraded;
 };
 
 struct ar_server {
@@ -65,6 +67,13 @@ void ar_conn_arm(struct ar_conn *c);
 bool ar_conn_push(struct ar_conn *c);
 /* Writes all parts, keeping in pending what finds no room: only for heads and framing. */
 void ar_conn_put(struct ar_conn *c, struct ar_str bytes);
+/* What conn.c does for a connection without a socket. */
+enum ar_poll ar_inner_peek(struct ar_conn *c, struct ar_str *ret);
+void ar_inner_eat(struct ar_conn *c, size_t n);
+void ar_inner_open(struct ar_conn *c, int status, const struct ar_header *h, unsigned n);
+size_t ar_inner_write(struct ar_conn *c, struct ar_str bytes);
+void ar_inner_end(struct ar_conn *c, bool clean);
+
 /* The owner is done with the request. */
 void ar_conn_settle(struct ar_conn *c, bool clean);
 

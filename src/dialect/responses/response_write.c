@@ -1,7 +1,7 @@
 /* The response object (PROTOCOLS 2.5): what every event that carries it and every whole answer
  * consists of. Settings are repeated in the client's own words, because the SDKs type most of them
- * as always there; what the client left out has the API's default. store is always false: nobody
- * holds the answer. A whole answer goes through the writer of streams without its frames, so that
+ * as always there; what the client left out has the API's default. store says whether
+ * the gateway holds the answer. A whole answer goes through the writer of streams without its frames, so that
  * both forms have the same items. Owns nothing but what it makes for the call. */
 #include "dialect/responses/writer.h"
 
@@ -68,7 +68,7 @@ void ar_responses_make_echo(const struct ar_request *r, struct ar_buf *ret)
         ar_jw_key_n(&j, keys[i].p, keys[i].n);
         ar_jw_raw(&j, ar_json_is_nil(vals[i]) ? ECHO[i].missing : ar_json_raw(vals[i]));
     }
-    ar_jw_key_bool(&j, "store", false);
+    ar_jw_key_bool(&j, "store", r && r->is_stored);
 }
 
 /* --- how it ended --- */
@@ -243,6 +243,7 @@ enum ar_code ar_responses_encode_response(const struct ar_response *r,
     if (w) {
         w->quiet = true;
         ar_unfold_init(&u, r, &a);
+        u.at_once = true;
         while (code == AR_OK && ar_unfold_next(&u, &ev)) {
             code = ev.kind == AR_EV_END ? AR_OK : ar_responses_write(w, &ev, &none);
         }
