@@ -62,6 +62,7 @@ struct ar_outline {
     const char *sampling; /* Anthropic: a sampling field that is set, static; NULL: none */
     bool has_envelope;    /* may hold another vendor's thinking in our envelope: decode, even on the
                              native path */
+    bool has_google_sig;  /* Chat: may hold thought signatures, which only Gemini's own place takes */
     size_t body_bytes,
         brace_at;  /* brace_at: just after the root's '{', where members can be put in */
     bool is_empty; /* {} */

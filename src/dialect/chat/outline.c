@@ -185,6 +185,19 @@ static enum ar_code read_member(enum key k, struct ar_jval v, struct ar_arena *a
     return AR_OK;
 }
 
+/* What only one vendor may see: strings that begin like an envelope (ir/opaque.h), and the member
+ * in which Gemini's signatures travel. */
+static void find_opaque(const struct ar_jdoc *doc, struct ar_outline *o)
+{
+    struct ar_str envelope = AR_LIT("\"ar1."), google = AR_LIT("\"thought_signature\"");
+    for (uint32_t i = 0; i < doc->count; i++) {
+        struct ar_str s =
+            ar_str_n(doc->src.p + doc->nodes[i].at, doc->nodes[i].end - doc->nodes[i].at);
+        o->has_envelope |= ar_str_has_prefix(s, envelope);
+        o->has_google_sig |= ar_str_is(s, google);
+    }
+}
+
 enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
                              struct ar_err *err)
 {
@@ -205,6 +218,7 @@ enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_o
                            .is_empty = ar_json_count(root) == 0,
                            .doc = *doc};
     o.brace_at = span_of(root).at + 1;
+    find_opaque(doc, &o);
     uint64_t seen = 0;
     bool keeps_some = false;
     struct ar_jiter it = ar_json_iter(root);
