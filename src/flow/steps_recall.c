@@ -348,6 +348,17 @@ static void note_account(struct ar_flow *f, const struct ar_event *ev)
     f->recalled.has_noted = true;
 }
 
+/* Most answers have nothing to be remembered: for those no caller is told apart. */
+static bool has_thinking(const struct ar_response *r)
+{
+    for (const struct ar_block *b = r->blocks; b; b = b->next) {
+        if (b->sig || b->kind == AR_THINKING) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void ar_flow_watch(struct ar_flow *f, const struct ar_event *ev)
 {
     struct ar_recall *r = f->worker->recall;
@@ -359,11 +370,13 @@ void ar_flow_watch(struct ar_flow *f, const struct ar_event *ev)
         return;
     }
     if (ev->kind == AR_EV_WHOLE) {
-        ar_signatures_note(r->signatures, ar_flow_tenant(f), ev->answer, now_ms());
+        if (has_thinking(ev->answer)) {
+            ar_signatures_note(r->signatures, ar_flow_tenant(f), ev->answer, now_ms());
+        }
         return;
     }
     ar_signature_tap_put(&f->recalled.tap, ev);
-    if (ev->kind == AR_EV_END) {
+    if (ev->kind == AR_EV_END && f->recalled.tap.fold) {
         ar_signature_tap_note(&f->recalled.tap, r->signatures, ar_flow_tenant(f), now_ms());
     }
 }

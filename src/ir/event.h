@@ -118,8 +118,9 @@ enum ar_code ar_fold_finish(struct ar_fold *f, struct ar_arena *a,
                             struct ar_response **ret) AR_MUST;
 void ar_fold_free(struct ar_fold *f);
 
-/* Answer -> events, one a call, deltas of at most 64 code points that never split an escape or a
- * UTF-8 sequence. Borrows r and a (tool inputs are escaped into it). false: END is out. */
+/* Answer -> events, one a call, deltas of at most 64 code points (at_once: of any length) that
+ * never split an escape or a UTF-8 sequence. Borrows r and a (tool inputs are escaped into it).
+ * false: END is out. */
 struct ar_unfold {
     const struct ar_response *r;
     struct ar_arena *a;
@@ -128,6 +129,7 @@ struct ar_unfold {
     const struct ar_name *cites; /* of the open block, raw each */
     unsigned b;
     int stage;
+    bool at_once; /* set it behind init */
 };
 void ar_unfold_init(struct ar_unfold *u, const struct ar_response *r, struct ar_arena *a);
 bool ar_unfold_next(struct ar_unfold *u, struct ar_event *ret);

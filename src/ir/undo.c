@@ -429,6 +429,7 @@ static enum ar_code run(struct ar_undoer *u, const struct ar_response *r, struct
     struct ar_event in, out;
     enum ar_code code = AR_OK;
     ar_unfold_init(&from, r, a);
+    from.at_once = true;
     while (code == AR_OK && ar_unfold_next(&from, &in)) {
         ar_undoer_put(u, &in);
         while (code == AR_OK && ar_undoer_next(u, &out)) {

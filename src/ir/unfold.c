@@ -97,7 +97,7 @@ static size_t point_of(struct ar_str s)
 
 static void next_delta(struct ar_unfold *u, struct ar_event *ret)
 {
-    size_t n = 0;
+    size_t n = u->at_once ? u->left.n : 0;
     for (int i = 0; i < POINTS_A_DELTA && n < u->left.n; i++) {
         n += point_of(ar_str_n(u->left.p + n, u->left.n - n));
     }
