@@ -200,8 +200,35 @@ static bool prepare(struct http_call *c, struct ar_event *ret)
     return ar_call_fail(c, &f, ret);
 }
 
-/* Body and headers; then the exchange begins, or its proof is prepared. A refused encoding is kept
- * as the fault that next() gives. */
+/* What was encoded is made what the place wants; then the exchange begins, or its proof is
+ * prepared. */
+static void begin(struct http_call *c, unsigned parts)
+{
+    struct ar_call_spec *s = c->spec;
+    struct ar_err err = {0};
+    enum ar_code code = adapt(c, &parts, &err);
+    c->exchange_spec.part_count = parts;
+    ar_call_arm(c, s->upstream_stream ? s->first_byte_ms : s->total_ms);
+    const struct ar_auth_scheme *scheme = s->secret.n > 0 ? ar_auth_scheme_of(s->auth) : NULL;
+    if (code != AR_OK) {
+        c->early = (struct ar_fault){.code = code, .blame = blame_of(code), .retry_after_ms = -1};
+        c->early.message = ar_arena_copy(&c->arena, ar_str_of(err.note));
+    } else if (scheme) {
+        c->scheme = scheme;
+        c->auth = (struct ar_auth_job){.spec = s,
+                                       .headers = c->headers,
+                                       .header_count = c->exchange_spec.header_count,
+                                       .parts = c->parts,
+                                       .part_count = parts,
+                                       .now_unix = s->stamp.now_unix,
+                                       .arena = c->mem};
+        c->state = CALL_PREPARE;
+    } else {
+        send(c);
+    }
+}
+
+/* Body and headers. A refused encoding is kept as the fault that next() gives. */
 static void encode(struct http_call *c)
 {
     struct ar_call_spec *s = c->spec;
@@ -243,27 +270,7 @@ static void encode(struct http_call *c)
         .idle_ms = s->upstream_stream ? s->silence_ms : s->total_ms,
         .waker = s->waker,
     };
-    struct ar_err err = {0};
-    enum ar_code code = adapt(c, &parts, &err);
-    c->exchange_spec.part_count = parts;
-    ar_call_arm(c, s->upstream_stream ? s->first_byte_ms : s->total_ms);
-    c->scheme = s->secret.n > 0 ? ar_auth_scheme_of(s->auth) : NULL;
-    if (code != AR_OK) {
-        c->early = (struct ar_fault){.code = code, .blame = blame_of(code), .retry_after_ms = -1};
-        c->early.message = ar_arena_copy(&c->arena, ar_str_of(err.note));
-        c->scheme = NULL;
-    } else if (c->scheme) {
-        c->auth = (struct ar_auth_job){.spec = s,
-                                       .headers = c->headers,
-                                       .header_count = c->exchange_spec.header_count,
-                                       .parts = c->parts,
-                                       .part_count = parts,
-                                       .now_unix = s->stamp.now_unix,
-                                       .arena = c->mem};
-        c->state = CALL_PREPARE;
-    } else {
-        send(c);
-    }
+    begin(c, parts);
 }
 
 static struct ar_call *start(struct ar_call_spec *spec)

@@ -172,7 +172,7 @@ static void test_the_environment_switches_rows_on(void **state)
     assert_int_equal(named(all, "openai")->key_count, 2);
     assert_false(named(all, "openai")->passthrough);
     assert_int_equal(named(all, "anthropic")->key_count, 1);
-    assert_null(named(all, "gemini-openai"));
+    assert_null(named(all, "gemini"));
     assert_null(named(all, "azure-openai")); /* its URL is nobody's but the operator's */
     assert_null(named(all, "anyrouter"));    /* a key says who is to be asked */
     assert_non_null(named(all, "echo"));
@@ -193,6 +193,90 @@ static void test_the_environment_switches_rows_on(void **state)
     ar_providers_from_env(l.config, load_getenv);
     assert_int_equal(build(l.config)->n, 1); /* a file with upstreams means what it says */
     ar_config_free(l.config);
+}
+
+static void test_the_environment_of_clouds(void **state)
+{
+    (void)state;
+    static const struct load_env ENV[] = {{"GOOGLE_API_KEY", "k"},
+                                          {"AWS_BEARER_TOKEN_BEDROCK", "b"},
+                                          {"AWS_ACCESS_KEY_ID", "id"},
+                                          {"AWS_SECRET_ACCESS_KEY", "secret"},
+                                          {"AWS_DEFAULT_REGION", "eu-north-1"},
+                                          {"GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json"},
+                                          {NULL, NULL}};
+    struct load l = load_text("", ENV);
+    CHECK_OK(l.code);
+    ar_providers_from_env(l.config, load_getenv);
+    const struct ar_upstreams *all = build(l.config);
+    CHECK_STR(named(all, "gemini")->keys[0].secret, "k");
+    CHECK_STR(named(all, "gemini")->conf->keys_source, "env GOOGLE_API_KEY");
+    const struct ar_upstream *u = named(all, "bedrock");
+    CHECK_STR(u->keys[0].secret, "b");
+    CHECK_STR(u->bases[0].origin.host, "bedrock-runtime.eu-north-1.amazonaws.com");
+    assert_null(named(all, "vertex")); /* no project is named: the file may be for another tool */
+    ar_config_free(l.config);
+
+    static const struct load_env PLAIN[] = {{"AWS_ACCESS_KEY_ID", "id"},
+                                            {"AWS_SECRET_ACCESS_KEY", "secret"},
+                                            {"AWS_SESSION_TOKEN", "session"},
+                                            {NULL, NULL}};
+    l = load_text("", PLAIN);
+    CHECK_OK(l.code);
+    ar_providers_from_env(l.config, load_getenv);
+    assert_null(named(build(l.config), "bedrock")); /* anybody's tools have these */
+    ar_config_free(l.config);
+    l = load_text("upstreams: [{name: bedrock}, {provider: bedrock, name: own, keys: [k], region: "
+                  "us-west-2}, {provider: bedrock, name: open, passthrough: 'true'}]\n",
+                  PLAIN);
+    CHECK_OK(l.code);
+    ar_providers_from_env(l.config, load_getenv);
+    all = build(l.config);
+    CHECK_STR(named(all, "bedrock")->keys[0].secret, "id:secret:session");
+    CHECK_STR(named(all, "bedrock")->region, "us-east-1");
+    CHECK_STR(named(all, "own")->keys[0].secret, "k");
+    CHECK_STR(named(all, "own")->region, "us-west-2");
+    assert_int_equal(named(all, "open")->key_count, 0);
+    ar_config_free(l.config);
+}
+
+static void test_places_of_clouds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *region, *host;
+    } HOSTS[] = {{"europe-west1", "europe-west1-aiplatform.googleapis.com"},
+                 {"global", "aiplatform.googleapis.com"},
+                 {"us", "aiplatform.us.rep.googleapis.com"}};
+    for (unsigned i = 0; i < sizeof HOSTS / sizeof *HOSTS; i++) {
+        char text[160];
+        (void)snprintf(text, sizeof text,
+                       "upstreams: [{provider: vertex, keys: [token], project: p1, region: %s}]\n",
+                       HOSTS[i].region);
+        struct ar_config *c = load_good(text);
+        const struct ar_upstream *u = &build(c)->v[0];
+        CHECK_STR(u->bases[0].origin.host, HOSTS[i].host);
+        struct ar_str path = u->bases[0].targets[AR_DIALECT_GEMINI][AR_ASK_STREAM];
+        assert_true(ar_str_has_prefix(path, AR_LIT("/v1/projects/p1/locations/")));
+        assert_true(ar_str_has(path, ar_str_of(HOSTS[i].region)));
+        assert_true(ar_str_has_suffix(
+            path, AR_LIT("/publishers/google/models/{model}:streamGenerateContent?alt=sse")));
+        struct ar_str sent;
+        assert_true(ar_upstream_serves(u, AR_LIT("claude-sonnet-4-5"), &sent));
+        assert_false(ar_upstream_serves(u, AR_LIT("gpt-5"), &sent));
+        assert_ptr_equal(ar_upstream_only(u, AR_LIT("claude-x")), &ar_dialect_anthropic);
+        assert_ptr_equal(ar_upstream_only(u, AR_LIT("gemini-x")), &ar_dialect_gemini);
+        assert_ptr_equal(ar_upstream_only(u, AR_LIT("meta/llama")), &ar_dialect_chat);
+        assert_null(ar_upstream_only(u, AR_LIT("other")));
+        ar_config_free(c);
+    }
+    struct ar_config *c =
+        load_good("upstreams: [{provider: bedrock, keys: [k], dialects: [anthropic]}]\n");
+    const struct ar_upstream *u = &build(c)->v[0];
+    CHECK_STR(u->bases[0].targets[AR_DIALECT_ANTHROPIC][AR_ASK_WHOLE], "/model/{segment}/invoke");
+    assert_int_equal(u->bases[0].targets[AR_DIALECT_ANTHROPIC][AR_ASK_COUNT].n, 0);
+    assert_null(ar_upstream_only(u, AR_LIT("openai.gpt-oss-120b"))); /* it was told to speak one */
+    ar_config_free(c);
 }
 
 static void test_which_models_are_served(void **state)
@@ -320,6 +404,10 @@ static void test_what_is_wrong_is_named_with_its_line(void **state)
         {"{provider: openai, passthrough: perhaps}", "perhaps"},
         {"{provider: openai, proxy: 'ftp://h'}", "proxy"},
         {"{provider: openai}, {provider: openai}", "two upstreams"},
+        {"{provider: vertex, keys: [token]}", "project"},
+        {"{provider: vertex, project: p, keys: [/no/where.json]}", "/no/where.json"},
+        {"{provider: vertex, project: p, keys: ['{\"type\":\"x\"}']}", "service_account"},
+        {"{provider: bedrock, region: 'evil.host/'}", "region"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         char text[160];
@@ -355,6 +443,8 @@ int main(void)
         cmocka_unit_test(test_every_row_is_joined),
         cmocka_unit_test(test_any_path_is_joined),
         cmocka_unit_test(test_the_environment_switches_rows_on),
+        cmocka_unit_test(test_the_environment_of_clouds),
+        cmocka_unit_test(test_places_of_clouds),
         cmocka_unit_test(test_which_models_are_served),
         cmocka_unit_test(test_names_keys_and_dialects),
         cmocka_unit_test(test_proxies),
