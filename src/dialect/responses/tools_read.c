@@ -38,7 +38,9 @@ static const struct {
 
 struct ar_str ar_responses_flat_name(struct ar_str ns, struct ar_str name, struct ar_arena *a)
 {
-    return ns.n > 0 ? ar_arena_fmt(a, "%.*s__%.*s", AR_FMT(ns), AR_FMT(name)) : name;
+    /* A tool that a search has found is the only member of a space of its own name. */
+    bool is_member = ns.n > 0 && !ar_str_is(ns, name);
+    return is_member ? ar_arena_fmt(a, "%.*s__%.*s", AR_FMT(ns), AR_FMT(name)) : name;
 }
 
 struct ar_str ar_responses_bare_name(struct ar_str ns, struct ar_str flat)
