@@ -1,0 +1,342 @@
+"""State of the Responses API that the gateway holds on any upstream (PROTOCOLS 2.1, 5.7, 6.10)."""
+
+import json
+import time
+
+import pytest
+
+from harness import key, wire
+from harness.stand import place
+
+PATH = "/v1/responses"
+CHAT = "openai-compatible"
+MODEL = "gpt-4.1"
+
+
+def body(text="hello", **more):
+    return {"model": MODEL, "input": text, **more}
+
+
+@pytest.fixture
+def to_chat_only(gateway, upstream):
+    """A gateway whose upstream speaks Chat alone, so that nothing is native."""
+    upstream.handler = wire.both("chat", "first answer")
+    gate = gateway({"upstreams": [place(CHAT, upstream, dialects=["chat"])]})
+    return gate, upstream
+
+
+def bearer(who):
+    return {"authorization": f"Bearer {who}"}
+
+
+def ask(gate, sent, headers=None, status=200):
+    got = gate.ask("POST", PATH, sent, headers)
+    assert got.status == status, got
+    return got
+
+
+def last_response(got):
+    done = [e for e in got.events if e.event == "response.completed"]
+    assert len(done) == 1, got
+    return json.loads(done[0].data)["response"]
+
+
+def said(request):
+    """(role, text) of what an upstream of Chat was asked."""
+    out = []
+    for message in request.json["messages"]:
+        content = message["content"]
+        if isinstance(content, list):
+            content = "".join(part["text"] for part in content)
+        out.append((message["role"], content))
+    return out
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_previous_response_is_put_in(to_chat_only, stream):
+    """A chain of three turns arrives whole; instructions are not inherited."""
+    gate, up = to_chat_only
+    first = ask(gate, body("one", instructions="be brief", stream=stream))
+    response = last_response(first) if stream else first.json
+    assert response["store"] is True
+    second = ask(gate, body("two", previous_response_id=response["id"], stream=stream))
+    response2 = last_response(second) if stream else second.json
+    assert response2["previous_response_id"] == response["id"]
+    assert said(up.last) == [("user", "one"), ("assistant", "first answer"), ("user", "two")]
+    ask(gate, body([{"role": "user", "content": "three"}], previous_response_id=response2["id"]))
+    assert said(up.last) == [("user", "one"), ("assistant", "first answer"), ("user", "two"),
+                             ("assistant", "first answer"), ("user", "three")]
+
+
+def test_calls_and_results_go_on_by_id(to_chat_only):
+    """An agent that sends only the result: the call comes from the stored response."""
+    gate, up = to_chat_only
+    up.handler = wire.whole(wire.chat_answer(None, calls=[wire.call(id="call_7")]))
+    tools = [{"type": "function", "name": "get_weather", "parameters": wire.WEATHER}]
+    first = ask(gate, body("weather?", tools=tools)).json
+    call = [i for i in first["output"] if i["type"] == "function_call"][0]
+    up.handler = wire.both("chat", "sunny")
+    ask(gate, body([{"type": "function_call_output", "call_id": call["call_id"], "output": "21"}],
+                   tools=tools, previous_response_id=first["id"]))
+    messages = up.last.json["messages"]
+    assert [m["role"] for m in messages] == ["user", "assistant", "tool"]
+    assert messages[1]["tool_calls"][0]["id"] == messages[2]["tool_call_id"]
+
+
+def test_item_references(to_chat_only):
+    gate, up = to_chat_only
+    first = ask(gate, body("one")).json
+    item = first["output"][0]["id"]
+    ask(gate, body([{"role": "user", "content": "one"}, {"type": "item_reference", "id": item},
+                    {"role": "user", "content": "two"}]))
+    assert said(up.last) == [("user", "one"), ("assistant", "first answer"), ("user", "two")]
+    got = ask(gate, body([{"type": "item_reference", "id": "msg_nobody"}]), status=400)
+    assert "msg_nobody" in got.json["error"]["message"]
+
+
+def test_another_caller_finds_nothing(to_chat_only):
+    """By no way: not to read, to delete, to list, to cancel, nor to go on from."""
+    gate, up = to_chat_only
+    mine, yours = bearer(key("mine")), bearer(key("yours"))
+    first = ask(gate, body("secret"), mine).json
+    place_ = f"{PATH}/{first['id']}"
+    asked = len(up.requests)
+    for method, path in (("GET", place_), ("DELETE", place_), ("GET", place_ + "/input_items"),
+                         ("POST", place_ + "/cancel")):
+        got = gate.ask(method, path, None, yours)
+        assert got.status == 404, (method, path, got)
+        assert got.json["error"]["code"] == "response_not_found"
+    got = ask(gate, body("two", previous_response_id=first["id"]), yours, status=400)
+    assert got.json["error"]["code"] == "previous_response_not_found"
+    assert got.json["error"]["param"] == "previous_response_id"
+    got = ask(gate, body([{"type": "item_reference", "id": first["output"][0]["id"]}]), yours, status=400)
+    assert len(up.requests) == asked
+    assert gate.get(place_, mine).status == 200
+    same = ask(gate, body("two", previous_response_id="resp_never"), yours, status=400)
+    assert same.json["error"]["message"].replace("resp_never", first["id"]) == \
+        f"Previous response with id '{first['id']}' not found."
+
+
+def test_get_list_delete(to_chat_only):
+    gate, _ = to_chat_only
+    first = ask(gate, body([{"role": "user", "content": "a"}, {"role": "user", "content": "b"},
+                            {"role": "user", "content": "c"}]))
+    made = first.json
+    assert gate.get(f"{PATH}/{made['id']}").json == made
+    page = gate.get(f"{PATH}/{made['id']}/input_items?limit=2").json
+    assert page["object"] == "list" and page["has_more"] is True
+    assert [i["content"] for i in page["data"]] == ["c", "b"]
+    rest = gate.get(f"{PATH}/{made['id']}/input_items?limit=2&after={page['last_id']}").json
+    assert [i["content"] for i in rest["data"]] == ["a"] and rest["has_more"] is False
+    up = gate.get(f"{PATH}/{made['id']}/input_items?order=asc").json
+    assert [i["content"] for i in up["data"]] == ["a", "b", "c"]
+    assert len({i["id"] for i in up["data"]}) == 3 and up["first_id"] == up["data"][0]["id"]
+    assert gate.get(f"{PATH}/{made['id']}/input_items?limit=0").status == 400
+    got = gate.ask("DELETE", f"{PATH}/{made['id']}")
+    assert got.status == 200
+    assert got.json == {"id": made["id"], "object": "response", "deleted": True}
+    assert gate.get(f"{PATH}/{made['id']}").status == 404
+    assert ask(gate, body("x", previous_response_id=made["id"]), status=400)
+
+
+def test_not_stored(to_chat_only):
+    gate, _ = to_chat_only
+    made = ask(gate, body("one", store=False)).json
+    assert made["store"] is False
+    assert gate.get(f"{PATH}/{made['id']}").status == 404
+    assert ask(gate, body("x", previous_response_id=made["id"]), status=400)
+
+
+def test_nothing_is_stored_when_it_is_off(gateway, upstream):
+    """P-133: then state is refused with the parameter's name."""
+    upstream.handler = wire.both("chat")
+    gate = gateway({"upstreams": [place(CHAT, upstream, dialects=["chat"])], "recall": {"responses": 0}})
+    made = ask(gate, body("one")).json
+    assert made["store"] is False
+    assert gate.get(f"{PATH}/{made['id']}").status == 404
+    got = ask(gate, body("x", previous_response_id=made["id"]), status=400)
+    assert got.json["error"]["param"] == "previous_response_id"
+    assert len(upstream.requests) == 1
+
+
+def test_a_cut_stream_is_not_stored(to_chat_only):
+    gate, up = to_chat_only
+
+    def cut(request, reply):
+        frames = wire.stream("chat", "half an answer", " and")
+        reply.sse(frames[:2], finish=False)
+        reply.close()
+
+    up.handler = cut
+    got = gate.ask("POST", PATH, body("one", stream=True))
+    ids = {json.loads(e.data)["response"]["id"] for e in got.events if "response" in json.loads(e.data)}
+    for made in ids:
+        assert gate.get(f"{PATH}/{made}").status == 404
+
+
+def test_a_store_is_bounded(gateway, upstream):
+    upstream.handler = wire.both("chat")
+    gate = gateway({"upstreams": [place(CHAT, upstream, dialects=["chat"])], "recall": {"responses": 10}})
+    made = [ask(gate, body(str(n))).json["id"] for n in range(30)]
+    kept = [id for id in made if gate.get(f"{PATH}/{id}").status == 200]
+    assert 1 <= len(kept) <= 10 and made[-1] in kept
+
+
+@pytest.mark.workers
+def test_workers_share_it(gateway, upstream):
+    upstream.handler = wire.both("chat")
+    gate = gateway({"workers": 4, "upstreams": [place(CHAT, upstream, dialects=["chat"])]})
+    before = None
+    for n in range(20):  # each on a connection of its own
+        sent = body(str(n)) if before is None else body(str(n), previous_response_id=before)
+        before = ask(gate, sent).json["id"]
+    assert len(upstream.last.json["messages"]) == 39
+
+
+# ---------------------------------------------------------------- background
+
+def wait_done(gate, id, seconds=5):
+    until = time.monotonic() + seconds
+    while True:
+        got = gate.get(f"{PATH}/{id}").json
+        if got["status"] not in ("queued", "in_progress") or time.monotonic() > until:
+            return got
+        time.sleep(0.05)
+
+
+def test_a_background_run(to_chat_only):
+    gate, up = to_chat_only
+
+    def slow(request, reply):
+        time.sleep(0.5)
+        wire.both("chat", "done")(request, reply)
+
+    up.handler = slow
+    begun = time.monotonic()
+    made = ask(gate, body("work", background=True)).json
+    assert time.monotonic() - begun < 0.4
+    assert made["status"] in ("queued", "in_progress") and made["background"] is True
+    assert ask(gate, body("x", previous_response_id=made["id"]), status=400)
+    done = wait_done(gate, made["id"])
+    assert done["status"] == "completed" and done["id"] == made["id"]
+    assert done["output"][0]["content"][0]["text"] == "done"
+    ask(gate, body("next", previous_response_id=made["id"]))
+    assert said(up.last) == [("user", "work"), ("assistant", "done"), ("user", "next")]
+    again = gate.ask("POST", f"{PATH}/{made['id']}/cancel")
+    assert again.status == 200 and again.json["status"] == "completed"
+
+
+def test_a_background_run_is_cancelled(to_chat_only):
+    gate, up = to_chat_only
+    gone = []
+
+    def never(request, reply):
+        gone.append(reply.wait_gone(5))
+
+    up.handler = never
+    made = ask(gate, body("work", background=True)).json
+    up.wait(1)
+    got = gate.ask("POST", f"{PATH}/{made['id']}/cancel")
+    assert got.status == 200 and got.json["status"] == "cancelled"
+    until = time.monotonic() + 3
+    while not gone and time.monotonic() < until:
+        time.sleep(0.05)
+    assert gone and gone[0] is not None, "the upstream's request goes on"
+    assert gate.get(f"{PATH}/{made['id']}").json["status"] == "cancelled"
+
+
+def test_a_background_run_fails(to_chat_only):
+    gate, up = to_chat_only
+    up.handler = wire.fail("chat", 400, message="no such thing")
+    made = ask(gate, body("work", background=True)).json
+    done = wait_done(gate, made["id"])
+    assert done["status"] == "failed"
+    assert "no such thing" in done["error"]["message"]
+
+
+def test_only_background_runs_are_cancelled(to_chat_only):
+    gate, _ = to_chat_only
+    made = ask(gate, body("one")).json
+    got = gate.ask("POST", f"{PATH}/{made['id']}/cancel")
+    assert got.status == 400
+
+
+# ---------------------------------------------------------------- an upstream's own state
+
+def native(answers):
+    """Speaks Responses; answers with ids of its own."""
+    def run(request, reply):
+        id = f"resp_native{len(answers)}"
+        answers.append((request.key, request.method, request.path, request.body))
+        made = {"id": id, "object": "response", "created_at": 1700000000, "status": "completed", "error": None,
+                "incomplete_details": None, "model": "up-model", "parallel_tool_calls": True, "tools": [],
+                "output": [{"id": f"msg_{id}", "type": "message", "role": "assistant", "status": "completed",
+                            "content": [{"type": "output_text", "text": "native", "annotations": []}]}],
+                "usage": {"input_tokens": 1, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 1,
+                          "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 2}}
+        if request.method == "POST" and request.json.get("stream"):
+            frames = []
+            for n, (name, status) in enumerate((("response.created", "in_progress"),
+                                                ("response.completed", "completed"))):
+                event = {"type": name, "sequence_number": n, "response": {**made, "status": status}}
+                frames.append(f"event: {name}\ndata: {wire.dump(event)}\n\n".encode())
+            reply.sse(frames)
+        else:
+            reply.body(wire.dump(made).encode())
+    return run
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_upstreams_id_goes_back_to_its_key(gateway, upstream, stream):
+    answers = []
+    upstream.handler = native(answers)
+    keys = [key(f"k{i}") for i in range(4)]
+    gate = gateway({"upstreams": [place(CHAT, upstream, keys=keys, dialects=["responses"])]})
+    mine = bearer(key("mine"))
+    for _ in range(3):
+        first = ask(gate, body("one", stream=stream), mine)
+        id = last_response(first)["id"] if stream else first.json["id"]
+        made_by = answers[-1][0]
+        for _ in range(3):
+            ask(gate, body("two", previous_response_id=id, stream=stream), mine)
+            assert answers[-1][0] == made_by
+            assert json.loads(answers[-1][3])["previous_response_id"] == id  # passed as it is
+        got = gate.get(f"{PATH}/{id}", mine)
+        assert got.status == 200, got
+        assert answers[-1][:3] == (made_by, "GET", f"{PATH}/{id}")
+        count = len(answers)
+        yours = bearer(key("yours"))
+        assert gate.get(f"{PATH}/{id}", yours).status == 404
+        assert ask(gate, body("two", previous_response_id=id), yours, status=400)
+        assert len(answers) == count
+
+
+# ---------------------------------------------------------------- thinking that clients drop
+
+@pytest.mark.p(104)
+def test_thinking_of_claude_comes_back_to_a_chat_client(gateway, upstream):
+    """The client sends its call back bare; the upstream gets thinking and signature before it."""
+    seen = []
+    think = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
+
+    def claude(request, reply):
+        seen.append(request.json)
+        use = wire.use(id=f"toolu_{len(seen)}")
+        wire.whole(wire.claude_answer(think, use))(request, reply)
+
+    upstream.handler = claude
+    gate = gateway({"upstreams": [place("anthropic-compatible", upstream)]})
+    sent = wire.ask("chat", "weather?", model="claude-opus-4-1", reasoning_effort="high",
+                    tools=[wire.tool("chat")])
+    first = gate.chat(sent).json["choices"][0]["message"]
+    history = sent["messages"] + [
+        {"role": "assistant", "content": None, "tool_calls": first["tool_calls"]},
+        {"role": "tool", "tool_call_id": first["tool_calls"][0]["id"], "content": "21"}]
+    assert gate.chat({**sent, "messages": history}).status == 200
+    blocks = seen[1]["messages"][1]["content"]
+    assert blocks[0] == think and blocks[1]["type"] == "tool_use"
+    again = gate.chat({**sent, "messages": history})
+    assert again.status == 200 and seen[2]["messages"] == seen[1]["messages"]
+    other = gate.chat({**sent, "messages": history}, bearer(key("yours")))
+    assert other.status == 200
+    assert [b["type"] for b in seen[3]["messages"][1]["content"]] == ["tool_use"]
