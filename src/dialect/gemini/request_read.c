@@ -208,7 +208,7 @@ static enum ar_code read_modalities(struct state *s, struct ar_jval v)
                 AR_LIT("responseModalities"), v);
 }
 
-static enum ar_code read_level(struct state *s, struct ar_jval v, struct ar_jval config)
+static enum ar_code read_level(struct state *s, struct ar_jval v)
 {
     static const char *const names[] = {
         "THINKING_LEVEL_UNSPECIFIED", "LOW", "HIGH", "MEDIUM", "MINIMAL", NULL};
@@ -216,7 +216,8 @@ static enum ar_code read_level(struct state *s, struct ar_jval v, struct ar_jval
                                             AR_EFFORT_MEDIUM, AR_EFFORT_MINIMAL};
     int i = ar_gemini_enum(v, "", names);
     if (i < 0) {
-        return keep(s, AR_FATE_WARN, AR_LIT("generationConfig"), AR_LIT("thinkingConfig"), config);
+        return keep(s, AR_FATE_WARN, AR_LIT("generationConfig.thinkingConfig"),
+                    AR_LIT("thinkingLevel"), v);
     }
     s->set->effort = levels[i];
     return AR_OK;
@@ -254,7 +255,7 @@ static enum ar_code read_thinking(struct state *s, struct ar_jval v)
         code = read_budget(s, m[1]);
     }
     if (code == AR_OK && !ar_json_is_nil(m[2])) {
-        code = read_level(s, m[2], v);
+        code = read_level(s, m[2]);
     }
     return code;
 }

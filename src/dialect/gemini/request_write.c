@@ -279,8 +279,10 @@ static bool is_nested(const struct ar_ext *x)
 static void put_config_ext(struct ar_gemini_enc *e)
 {
     for (const struct ar_ext *x = e->r->ext; x; x = x->next) {
-        if (e->native && x->from == e->r->dialect && is_config(x)) {
-            ar_jw_key_dec(&e->w, ar_str_from(x->name, sizeof "generationConfig." - 1));
+        struct ar_str name = ar_str_from(x->name, sizeof "generationConfig." - 1);
+        if (e->native && x->from == e->r->dialect && is_config(x) &&
+            ar_str_find_char(name, '.') == name.n) {
+            ar_jw_key_dec(&e->w, name);
             ar_jw_raw(&e->w, x->raw);
         }
     }
