@@ -93,6 +93,7 @@ static void answer(const struct ar_request *r)
     ar_arena_done(&a);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t head[HEAD] = {0};
