@@ -28,7 +28,8 @@ enum {
 };
 
 struct entry {
-    struct ar_node node; /* newest use first */
+    struct ar_node node;
+    uint64_t used; /* when, by the cache's count of uses */
     struct ar_tokens *tokens;
     uint8_t digest[32];
     char *token; /* owns; NULL: none */
@@ -54,6 +55,7 @@ struct ar_tokens {
     struct ar_pool *pool;
     struct ar_node entries;
     unsigned count;
+    uint64_t uses;
 };
 
 struct ar_tokens *ar_tokens_new(struct ar_loop *l, struct ar_pool *p)
@@ -255,31 +257,36 @@ static enum ar_code begin(struct entry *e, struct ar_str secret, const struct ar
     return AR_OK;
 }
 
+/* Secret by secret few are used: what a reload left behind goes when the cache is full. */
 static struct entry *find(struct ar_tokens *t, struct ar_str secret)
 {
+    struct entry *oldest = NULL;
     uint8_t digest[32];
     ar_sha256(secret, digest);
+    t->uses++;
     for (struct ar_node *n = t->entries.next; n != &t->entries; n = n->next) {
         struct entry *e = AR_HOLDER(n, struct entry, node);
         if (memcmp(e->digest, digest, sizeof digest) == 0) {
-            ar_list_remove(n);
-            ar_list_prepend(&t->entries, n);
+            e->used = t->uses;
             return e;
         }
+        if (ar_list_is_empty(&e->waiting) && (!oldest || e->used < oldest->used)) {
+            oldest = e;
+        }
     }
-    struct entry *last = AR_HOLDER(t->entries.prev, struct entry, node);
-    if (t->count >= ENTRIES_MAX && ar_list_is_empty(&last->waiting)) {
-        drop(last);
+    if (t->count >= ENTRIES_MAX && oldest) {
+        drop(oldest);
     }
     struct entry *e = calloc(1, sizeof *e);
     AR_ASSERT(e != NULL);
     memcpy(e->digest, digest, sizeof digest);
     e->tokens = t;
+    e->used = t->uses;
     e->waker.wake = wake;
     e->job.run = go_on;
     e->timer.fire = is_late;
     ar_list_init(&e->waiting);
-    ar_list_prepend(&t->entries, &e->node);
+    ar_list_append(&t->entries, &e->node);
     t->count++;
     return e;
 }
