@@ -77,8 +77,9 @@ static struct ar_str summary(const struct ar_responses_enc *e, enum ar_effort le
 {
     const struct ar_settings *s = &e->r->set;
     bool thinks = ar_responses_can(e, AR_CAP(REASONING)) && wanted_effort(s) != AR_EFFORT_NONE;
-    bool wants =
-        s->show == AR_SHOW_SUMMARY || (s->show == AR_SHOW_UNSET && level != AR_EFFORT_UNSET);
+    bool wants = s->show == AR_SHOW_SUMMARY ||
+                 (s->show == AR_SHOW_UNSET &&
+                  (level != AR_EFFORT_UNSET || s->reason_mode == AR_REASON_ADAPTIVE));
     if (e->native) {
         return s->summary;
     }

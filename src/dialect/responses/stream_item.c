@@ -46,10 +46,15 @@ static struct ar_str after(struct ar_str s, size_t units)
 
 /* --- items --- */
 
-static int64_t i64_of(struct ar_jval root, struct ar_str key)
+static int64_t number(struct ar_jval v)
 {
     int64_t i = 0;
-    return ar_json_i64(ar_json_get(root, key), &i, NULL) == AR_OK ? i : 0;
+    return ar_json_i64(v, &i, NULL) == AR_OK ? i : 0;
+}
+
+static int64_t output_index(struct ar_jval root)
+{
+    return number(ar_json_get_lit(root, "output_index"));
 }
 
 static struct ar_responses_item *find(struct ar_reader *r, int64_t index)
@@ -153,7 +158,7 @@ static void note_item(struct ar_reader *r, struct ar_responses_item *o, struct a
 
 void ar_responses_item_added(struct ar_reader *r, struct ar_jval root)
 {
-    int64_t index = i64_of(root, AR_LIT("output_index"));
+    int64_t index = output_index(root);
     struct ar_responses_item *o = find(r, index);
     if (!o) {
         o = make(r, index);
@@ -224,10 +229,21 @@ static void put_input(struct ar_reader *r, struct ar_responses_item *o, struct a
     }
 }
 
+/* Members of a delta, in the order of its keys. */
+enum { K_DELTA, K_OUTPUT, K_CONTENT, K_SUMMARY, K_COUNT };
+static const struct ar_str KEYS[K_COUNT] = {
+    [K_DELTA] = AR_LIT_INIT("delta"),
+    [K_OUTPUT] = AR_LIT_INIT("output_index"),
+    [K_CONTENT] = AR_LIT_INIT("content_index"),
+    [K_SUMMARY] = AR_LIT_INIT("summary_index"),
+};
+
 void ar_responses_item_delta(struct ar_reader *r, enum ar_responses_frame kind, struct ar_jval root)
 {
-    struct ar_str text = ar_json_esc(ar_json_get_lit(root, "delta"));
-    int64_t index = i64_of(root, AR_LIT("output_index"));
+    struct ar_jval m[K_COUNT];
+    ar_json_pick(root, KEYS, K_COUNT, m);
+    struct ar_str text = ar_json_esc(m[K_DELTA]);
+    int64_t index = number(m[K_OUTPUT]);
     struct ar_responses_item *o = find(r, index);
     if (!o) {
         o = make(r, index); /* never announced: the kind of delta tells what it is */
@@ -237,16 +253,16 @@ void ar_responses_item_delta(struct ar_reader *r, enum ar_responses_frame kind, 
     }
     switch (kind) {
     case AR_RF_TEXT:
-        put_text(r, o, AR_TEXT, i64_of(root, AR_LIT("content_index")), text);
+        put_text(r, o, AR_TEXT, number(m[K_CONTENT]), text);
         return;
     case AR_RF_REFUSAL:
-        put_text(r, o, AR_REFUSAL, i64_of(root, AR_LIT("content_index")), text);
+        put_text(r, o, AR_REFUSAL, number(m[K_CONTENT]), text);
         return;
     case AR_RF_SUMMARY:
-        put_thinking(r, o, false, i64_of(root, AR_LIT("summary_index")), text);
+        put_thinking(r, o, false, number(m[K_SUMMARY]), text);
         return;
     case AR_RF_REASON:
-        put_thinking(r, o, true, i64_of(root, AR_LIT("content_index")), text);
+        put_thinking(r, o, true, number(m[K_CONTENT]), text);
         return;
     default:
         put_input(r, o, text);
@@ -265,8 +281,9 @@ static void put_cite(struct ar_reader *r, struct ar_responses_item *o, struct ar
 
 void ar_responses_item_cite(struct ar_reader *r, struct ar_jval root)
 {
-    struct ar_responses_item *o = find(r, i64_of(root, AR_LIT("output_index")));
-    if (o && !o->is_done && o->b >= 0 && o->part == i64_of(root, AR_LIT("content_index"))) {
+    struct ar_responses_item *o = find(r, output_index(root));
+    if (o && !o->is_done && o->b >= 0 &&
+        o->part == number(ar_json_get_lit(root, "content_index"))) {
         put_cite(r, o, ar_json_get_lit(root, "annotation"));
     }
 }
