@@ -74,6 +74,9 @@ static void take_message(wslay_event_context_ptr c, const struct wslay_event_on_
 {
     struct ar_ws *w = user;
     (void)c;
+    if (w->is_closing) {
+        return;
+    }
     if (m->opcode == WSLAY_TEXT_FRAME) {
         size_t n = m->msg_length;
         ar_buf_put(&w->queue, &n, sizeof n);
@@ -130,7 +133,7 @@ bool ar_ws_put(struct ar_ws *w, struct ar_str in)
 bool ar_ws_next(struct ar_ws *w, struct ar_str *ret)
 {
     size_t n;
-    if (w->queue_at == w->queue.n || w->is_closing) {
+    if (w->queue_at == w->queue.n) {
         ar_buf_clear(&w->queue);
         w->queue_at = 0;
         return false;
