@@ -23,7 +23,8 @@ static void must(bool x)
 static void check(struct watch *w, const struct ar_event *ev)
 {
     must(!w->over);
-    must(w->start || ev->kind == AR_EV_START || ev->kind == AR_EV_ERROR || ev->kind == AR_EV_RAW);
+    must(w->start || ev->kind == AR_EV_START || ev->kind == AR_EV_ERROR || ev->kind == AR_EV_RAW ||
+         ev->kind == AR_EV_PING);
     if (ev->kind == AR_EV_BLOCK_START) {
         must(ev->b == w->blocks++ && !w->stop);
     }
