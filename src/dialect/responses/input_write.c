@@ -37,7 +37,7 @@ static void write_developer(struct ar_responses_enc *e, const struct ar_block *f
     open_item(&e->w, "message");
     ar_jw_key_lit(&e->w, "role", "developer");
     ar_jw_key(&e->w, "content");
-    if (n == 1 && !only->cache_ttl.p) {
+    if (n == 1 && only && !only->cache_ttl.p) {
         ar_jw_esc(&e->w, only->text);
     } else {
         ar_jw_open(&e->w, '[');
@@ -164,7 +164,7 @@ static void write_message(struct ar_responses_enc *e, const struct ar_turn *t)
     open_item(&e->w, "message");
     ar_jw_key_lit(&e->w, "role", "user");
     ar_jw_key(&e->w, "content");
-    if (n == 1 && only->kind == AR_TEXT && !only->cache_ttl.p) {
+    if (n == 1 && only && only->kind == AR_TEXT && !only->cache_ttl.p) {
         ar_jw_esc(&e->w, only->text);
     } else {
         ar_jw_open(&e->w, '[');
