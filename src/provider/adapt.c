@@ -10,27 +10,21 @@
 
 #include "json/write.h"
 
-static const struct ar_body_form VERTEX = {
-    .version = "vertex-2023-10-16", .keeps_stream = true, .betas_inside = false};
-static const struct ar_body_form BEDROCK = {.version = "bedrock-2023-05-31",
-                                            .betas_inside = true,
-                                            .accept_stream = "application/vnd.amazon.eventstream"};
+enum { BEDROCK = 1, VERTEX = 2 };
+static const struct ar_body_form ON_VERTEX = {
+    .version = "vertex-2023-10-16", .betas = VERTEX, .keeps_stream = true};
+static const struct ar_body_form ON_BEDROCK = {.version = "bedrock-2023-05-31",
+                                               .betas = BEDROCK,
+                                               .accept_stream =
+                                                   "application/vnd.amazon.eventstream"};
 
-/* Betas that Bedrock knows. */
-static const struct ar_str KNOWN[] = {
-    AR_LIT_INIT("computer-use-2024-10-22"),
-    AR_LIT_INIT("computer-use-2025-01-24"),
-    AR_LIT_INIT("computer-use-2025-11-24"),
-    AR_LIT_INIT("token-efficient-tools-2025-02-19"),
-    AR_LIT_INIT("interleaved-thinking-2025-05-14"),
-    AR_LIT_INIT("output-128k-2025-02-19"),
-    AR_LIT_INIT("dev-full-thinking-2025-05-14"),
-    AR_LIT_INIT("context-1m-2025-08-07"),
-    AR_LIT_INIT("context-management-2025-06-27"),
-    AR_LIT_INIT("effort-2025-11-24"),
-    AR_LIT_INIT("tool-search-tool-2025-10-19"),
-    AR_LIT_INIT("tool-examples-2025-10-29"),
-    AR_LIT_INIT("compact-2026-01-12"),
+static const struct beta {
+    struct ar_str name, sent;
+    unsigned places;
+} BETAS[] = {
+#define X(name, sent, places, doc) {AR_LIT_INIT(name), AR_LIT_INIT(sent), places},
+#include "provider/betas.def"
+#undef X
 };
 
 /* Members that are never sent there: the path's, the headers', other gateways' wishes. */
@@ -46,9 +40,9 @@ const struct ar_body_form *ar_body_form_of(const struct ar_call_spec *s)
     }
     switch (s->auth) {
     case AR_AUTH_GOOGLE:
-        return &VERTEX;
+        return &ON_VERTEX;
     case AR_AUTH_AWS:
-        return (s->flags & AR_PLACE_INVOKE) ? &BEDROCK : NULL;
+        return (s->flags & AR_PLACE_INVOKE) ? &ON_BEDROCK : NULL;
     default:
         return NULL;
     }
@@ -64,24 +58,34 @@ static bool is_in(struct ar_str s, const struct ar_str *list, size_t n)
     return false;
 }
 
-/* "a, b" -> the array of those that are known; nothing when there is none. */
-static void put_betas(struct ar_jw *w, struct ar_str betas)
+/* The name that a beta has at a place; n 0: it is not known there. */
+static struct ar_str name_there(struct ar_str beta, unsigned place)
 {
-    struct ar_str one;
-    bool open = false;
-    while (betas.n > 0 && ar_str_split(&betas, ',', &one)) {
-        one = ar_str_trim(one);
-        if (!is_in(one, KNOWN, COUNT_OF(KNOWN))) {
-            continue;
+    for (size_t i = 0; i < COUNT_OF(BETAS); i++) {
+        if ((BETAS[i].places & place) && ar_str_is(BETAS[i].name, beta)) {
+            return BETAS[i].sent;
         }
-        if (!open) {
-            ar_jw_key(w, "anthropic_beta");
-            ar_jw_open(w, '[');
-            open = true;
-        }
-        ar_jw_text(w, one);
     }
-    if (open) {
+    return (struct ar_str){"", 0};
+}
+
+/* "a, b" -> the array of those that are known, each once; nothing when there is none. */
+static void put_betas(struct ar_jw *w, struct ar_str betas, unsigned place)
+{
+    struct ar_str sent[COUNT_OF(BETAS)], one;
+    size_t n = 0;
+    while (betas.n > 0 && ar_str_split(&betas, ',', &one)) {
+        one = name_there(ar_str_trim(one), place);
+        if (one.n > 0 && n < COUNT_OF(sent) && !is_in(one, sent, n)) {
+            sent[n++] = one;
+        }
+    }
+    if (n > 0) {
+        ar_jw_key(w, "anthropic_beta");
+        ar_jw_open(w, '[');
+        for (size_t i = 0; i < n; i++) {
+            ar_jw_text(w, sent[i]);
+        }
         ar_jw_close(w, ']');
     }
 }
@@ -115,8 +119,8 @@ enum ar_code ar_body_adapt(const struct ar_adapt *how, struct ar_arena *a, struc
         ar_jw_key_dec(&w, it.key);
         ar_jw_raw(&w, ar_json_raw(it.val));
     }
-    if (how->form->betas_inside && !has_betas) {
-        put_betas(&w, how->betas);
+    if (!has_betas) {
+        put_betas(&w, how->betas, how->form->betas);
     }
     ar_jw_close(&w, '}');
     return ar_buf_finish(out) == AR_OK ? AR_OK

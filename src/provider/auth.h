@@ -40,7 +40,8 @@ const struct ar_auth_scheme *ar_auth_scheme_of(enum ar_auth a);
  * in the body, betas beside it. */
 struct ar_body_form {
     const char *version; /* value of anthropic_version */
-    bool keeps_stream, betas_inside;
+    unsigned betas;      /* bit of its column in betas.def */
+    bool keeps_stream;
     const char *accept_stream; /* value of accept for a stream; NULL: the usual */
 };
 /* NULL: the place takes the dialect's own. */

@@ -157,9 +157,7 @@ static enum ar_code adapt(struct http_call *c, unsigned *parts, struct ar_err *e
         return AR_OK;
     }
     (void)take_header(c, &x->header_count, AR_LIT("anthropic-version"));
-    if (how.form->betas_inside) {
-        how.betas = take_header(c, &x->header_count, AR_LIT("anthropic-beta"));
-    }
+    how.betas = take_header(c, &x->header_count, AR_LIT("anthropic-beta"));
     ar_buf_init(&out, s->whole_max * 4);
     (void)ar_buf_reserve(&out, how.body.n + 256);
     enum ar_code code = ar_body_adapt(&how, &c->arena, &out, err);

@@ -50,12 +50,13 @@ def test_claude(gateway, cloud, client, stream):
     assert claims["exp"] - claims["iat"] == 3600 and abs(claims["iat"] - time.time()) < 60
 
 
-def test_betas_stay_a_header(gateway, cloud):
+def test_betas_go_into_the_body(gateway, cloud):
+    """Those that it knows; as a header some are refused (1M context)."""
     up, tokens, _ = cloud
     gate = gateway({"upstreams": [vertex(up, tokens)]})
-    assert gate.messages(wire.ask("anthropic", model=CLAUDE), {"anthropic-beta": "context-1m-2025-08-07"}).status == 200
-    assert up.last.header("anthropic-beta") == "context-1m-2025-08-07"
-    assert "anthropic_beta" not in up.last.json
+    assert gate.messages(wire.ask("anthropic", model=CLAUDE), {"anthropic-beta": "context-1m-2025-08-07,claude-code-20250219"}).status == 200
+    assert up.last.header("anthropic-beta") is None
+    assert up.last.json["anthropic_beta"] == ["context-1m-2025-08-07"]
 
 
 def test_count_tokens(gateway, cloud):

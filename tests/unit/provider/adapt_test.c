@@ -53,8 +53,11 @@ static void test_vertex(void **state)
     struct ar_call_spec s = spec_of(AR_AUTH_GOOGLE, 0);
     const struct ar_body_form *form = ar_body_form_of(&s);
     assert_non_null(form);
-    check(form, "{\"model\":\"m\",\"stream\":true}", "context-1m-2025-08-07",
+    check(form, "{\"model\":\"m\",\"stream\":true}", "effort-2025-11-24",
           "{\"anthropic_version\":\"vertex-2023-10-16\",\"stream\":true}");
+    check(form, "{\"model\":\"m\"}", "advanced-tool-use-2025-11-20,tool-search-tool-2025-10-19",
+          "{\"anthropic_version\":\"vertex-2023-10-16\","
+          "\"anthropic_beta\":[\"tool-search-tool-2025-10-19\"]}");
 }
 
 /* Only Messages are changed, and only where the place wants it. */
