@@ -94,6 +94,24 @@ static void put_providers(void)
 #define X(id, doc) (void)printf("| `%s` | %s |\n", #id, doc);
 #include "ir/quirks.def"
 #undef X
+    (void)printf("\n## Keys\n\nHow a secret is shown to a place; clouds: [CLOUDS.md](../CLOUDS.md)."
+                 "\n\n| scheme | what is sent |\n|---|---|\n");
+#define X(id, header, prefix, scheme, doc) (void)printf("| `%s` | %s |\n", #id, doc);
+#include "provider/auth.def"
+#undef X
+    (void)printf("\n## Betas on clouds\n\nOf `anthropic-beta` these reach Claude on Bedrock and "
+                 "Vertex AI, which refuse others.\n\n| beta | sent as | where | what "
+                 "|\n|---|---|---|---|\n");
+#define BEDROCK 1
+#define VERTEX  2
+#define X(name, sent, places, doc)                                                                 \
+    (void)printf("| `%s` | `%s` | %s | %s |\n", name, sent,                                        \
+                 (places) == (BEDROCK | VERTEX) ? "both"                                           \
+                 : (places) == BEDROCK          ? "Bedrock"                                        \
+                                                : "Vertex AI",                                              \
+                 doc);
+#include "provider/betas.def"
+#undef X
     (void)printf("\n## Models of `echo`\n\n| model | what it does |\n|---|---|\n");
 #define X(name, kind, pace, doc) (void)printf("| `echo/%s` | %s |\n", name, doc);
 #include "provider/echo.def"

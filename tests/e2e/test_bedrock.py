@@ -1,5 +1,6 @@
 """Amazon Bedrock: signatures, the invoke route and its event stream, the OpenAI-compatible route."""
 
+import base64
 import json
 
 import pytest
@@ -209,3 +210,36 @@ def test_a_chunk_that_is_no_event(gateway, upstream):
     gate = gateway(bedrock(upstream, full, max_retries=0))
     got = gate.chat(wire.ask("chat", model=CLAUDE, stream=True))
     assert got.status == 502 and got.error == "upstream_error"
+
+
+def test_mantle_has_the_vendors_own_paths(gateway, upstream):
+    """The same keys; bodies as they are."""
+    id, secret, full = aws_key()
+    gate = gateway({"upstreams": [place("bedrock-mantle", upstream, keys=[full], models=None, region=REGION)]})
+    upstream.handler = wire.both("anthropic")
+    assert gate.messages(wire.ask("anthropic", model="anthropic.claude-opus-4-8")).status == 200
+    assert upstream.last.path == "/anthropic/v1/messages"
+    assert upstream.last.json["model"] == "anthropic.claude-opus-4-8"
+    check_sigv4(upstream.last, id, secret, REGION)
+    upstream.handler = wire.both("chat")
+    assert gate.chat(wire.ask("chat", model="openai.gpt-oss-120b")).status == 200
+    assert upstream.last.path == "/v1/chat/completions"
+
+
+def test_pictures_by_url_are_fetched_first(gateway, upstream):
+    """Bedrock takes them inline only."""
+    _, _, full = aws_key()
+
+    def run(request, reply):
+        if request.method == "GET":
+            reply.body(base64.b64decode(wire.PNG), type="image/png")
+        else:
+            reply.body(wire.claude_answer("a dot"))
+
+    upstream.handler = run
+    gate = gateway({**bedrock(upstream, full), "fetch_private": True})
+    content = [{"type": "text", "text": "what is this"},
+               {"type": "image_url", "image_url": {"url": upstream.url + "/dot.png"}}]
+    got = gate.chat({"model": CLAUDE, "messages": [{"role": "user", "content": content}]})
+    assert got.status == 200, got
+    assert upstream.last.json["messages"][0]["content"][1]["source"]["type"] == "base64"

@@ -258,3 +258,14 @@ def test_gemini(gateway, cloud, client, stream):
     assert seen.path == f"{ROOT}/google/models/{model}:{verb}"
     assert seen.header("authorization") == f"Bearer {endpoint.tokens[0]}"
     assert "anthropic_version" not in seen.json and "model" not in seen.json
+
+
+def test_tokens_of_gemini_are_counted(gateway, cloud):
+    up, tokens, _ = cloud
+    up.handler = wire.whole({"totalTokens": 42})
+    gate = gateway({"upstreams": [vertex(up, tokens)]})
+    got = gate.messages({"model": "gemini-2.5-pro", "system": "Be brief.",
+                         "messages": [{"role": "user", "content": "x"}]}, path="/v1/messages/count_tokens")
+    assert got.status == 200 and got.json["input_tokens"] == 42, got
+    assert up.last.path == f"{ROOT}/google/models/gemini-2.5-pro:countTokens"
+    assert "systemInstruction" in up.last.json and "generateContentRequest" not in up.last.json
