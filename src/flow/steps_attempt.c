@@ -328,7 +328,8 @@ static bool is_signature(const struct ar_flow *f)
     bool thinks = ar_str_has(said, AR_LIT("thinking")) || ar_str_has(said, AR_LIT("thought"));
     return f->left.upstream_status == 400 && !f->seat.native && !f->unsigned_history &&
            ((thinks && ar_str_has(said, AR_LIT("signature"))) ||
-            ar_str_has(said, AR_LIT("invalid_encrypted_content")));
+            ar_str_has(said, AR_LIT("invalid_encrypted_content")) ||
+            ar_str_is_lit(f->left.vendor_code, "invalid_encrypted_content"));
 }
 
 /* The upstream's own words for a client of its dialect: only what is an error of it; bytes that are
