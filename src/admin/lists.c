@@ -201,6 +201,9 @@ static bool add_fetched(struct ar_model_cache *c, struct list *l, struct fetch *
         struct ar_str name = ar_json_is(id, AR_J_STRING)
                                  ? ar_json_unescape_in(ar_json_esc(id), &c->working)
                                  : AR_LIT("");
+        if (ar_str_has_prefix(name, AR_LIT("models/"))) { /* Gemini's: a path, not a name */
+            name = ar_str_from(name, 7);
+        }
         if (name.n > 0 && ar_upstream_serves(f->u, name, &sent)) {
             add(l, seen, name, f->u->name);
         }
@@ -250,15 +253,18 @@ static void start_try(struct ar_model_cache *c, struct fetch *f)
     bool more = f->tries + 1 < TRIES_MAX && f->base_at + 1 < u->base_count;
     int64_t now = ar_loop_now_ms(c->loop), left = c->begun_ms + PATIENCE_MS - now,
             wait = more && left > TRY_MS ? TRY_MS : left;
-    struct ar_str target = ar_base_join(b, AR_LIT("/v1/models"), &c->working);
+    bool gemini = u->dialects[0] == &ar_dialect_gemini;
+    struct ar_str target =
+        ar_base_join(b, gemini ? AR_LIT("/v1beta/models") : AR_LIT("/v1/models"), &c->working);
     f->headers =
         ar_arena_alloc(&c->working, (OWN_HEADERS + u->conf->header_count) * sizeof *f->headers);
     if (!f->headers || wait <= 0) {
         return;
     }
-    if (u->dialects[0] == &ar_dialect_anthropic) { /* pages of 20, if not told */
-        target = ar_arena_fmt(&c->working, "%.*s%climit=1000", AR_FMT(target),
-                              ar_str_find_char(target, '?') < target.n ? '&' : '?');
+    if (gemini || u->dialects[0] == &ar_dialect_anthropic) { /* short pages, if not told */
+        target = ar_arena_fmt(&c->working, "%.*s%c%s=1000", AR_FMT(target),
+                              ar_str_find_char(target, '?') < target.n ? '&' : '?',
+                              gemini ? "pageSize" : "limit");
     }
     f->spec = (struct ar_exchange_spec){.origin = &b->origin,
                                         .method = AR_LIT("GET"),

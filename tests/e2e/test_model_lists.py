@@ -130,3 +130,20 @@ def test_lists_of_many_callers_are_bounded(gateway, upstream):
     assert ids(gate, mine[-1]) == ["m39"] and ids(gate, mine[30]) == ["m30"]
     assert len(upstream.requests) == 40
     assert ids(gate, mine[0]) == ["m0"] and len(upstream.requests) == 41
+
+
+def test_names_of_gemini_are_no_paths(gateway, upstream):
+    """Google lists models/NAME; NAME is what a client asks for."""
+    upstream.handler = lambda request, reply: reply.body(
+        {"models": [{"name": "models/gemini-2.5-pro"}, {"name": "models/embedding-001"}, {"name": "models/other"}]})
+    gate = gateway({"upstreams": [place("gemini", upstream, models=None)]})
+    assert ids(gate) == ["gemini-2.5-pro", "embedding-001"]
+    assert upstream.last.path == "/v1beta/models?pageSize=1000"
+    assert upstream.last.header("x-goog-api-key")
+
+
+def test_clouds_that_list_nothing_are_not_asked(gateway, upstream):
+    gate = gateway({"upstreams": [place("bedrock", upstream, models=None), place("vertex", upstream, name="v", models=None,
+                                                                                 project="p")]})
+    assert ids(gate) == []
+    assert not upstream.requests
