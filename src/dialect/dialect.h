@@ -62,7 +62,8 @@ struct ar_outline {
     const char *sampling; /* Anthropic: a sampling field that is set, static; NULL: none */
     bool has_envelope;    /* may hold another vendor's thinking in our envelope: decode, even on the
                              native path */
-    bool has_google_sig;  /* Chat: may hold thought signatures, which only Gemini's own place takes */
+    bool
+        has_google_sig; /* Chat: may hold thought signatures, which only Gemini's own place takes */
     size_t body_bytes,
         brace_at;  /* brace_at: just after the root's '{', where members can be put in */
     bool is_empty; /* {} */
@@ -106,6 +107,8 @@ struct ar_write_how {
 struct ar_dialect {
     const char *name, *doc;
     uint8_t id;
+    bool error_ends;       /* its error event ends a stream regularly (Responses'
+                              response.failed); of others the connection is cut too */
     enum ar_vendor vendor; /* whose thinking material travels here unwrapped */
     /* Joined to a base URL (INTERFACE 5). {model} stands for the model's name, where the path and
      * not the body names it. path_stream: NULL: path_generate streams too. path_count: NULL: none.

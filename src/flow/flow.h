@@ -33,7 +33,7 @@ struct ar_step {
     X(race, "pull the attempt until it commits; keep-alives, deadlines",                           \
       AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                                        \
     X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK) \
-    X(stored, "a stored response is told, or its upstream asked", AR_W_CLIENT)                     \
+    X(stored, "what is stored is told, or its upstream asked", 0)                                  \
     X(socket, "a WebSocket: each message a request of its own",                                    \
       AR_W_CLIENT | AR_W_CALL | AR_W_CLOCK)                                                        \
     X(local, "an endpoint of our own", AR_W_CLIENT | AR_W_CLOCK)                                   \
@@ -123,6 +123,7 @@ struct ar_flow {
     bool unsigned_history; /* a signature was refused: the attempts go without the thinking of the
                               history */
     bool cut;              /* the answer may not look complete */
+    bool cut_told;         /* but it says itself that it is not, and ends */
     bool gone;
     bool settled;
     uint8_t id[16];

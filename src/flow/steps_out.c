@@ -91,6 +91,8 @@ static void break_off(struct ar_flow *f, const struct ar_event *ev)
     }
     if (f->wants_stream && ar_sink_put(f, &copy) != AR_OK) {
         ar_buf_clear(&f->seat.sink.out); /* not even the error fits: the cut connection must tell */
+    } else if (f->wants_stream && f->dialect->error_ends) {
+        f->cut_told = true;
     }
 }
 
@@ -215,7 +217,7 @@ enum ar_next ar_run_finish(struct ar_flow *f)
                                 AR_NEVER); /* the connection keeps send_time */
         }
         ar_conn_set_waker(f->conn, NULL);
-        ar_conn_end(f->conn, !gone && !f->cut);
+        ar_conn_end(f->conn, !gone && (!f->cut || f->cut_told));
         f->conn = NULL;
     }
     ar_sink_close(f);

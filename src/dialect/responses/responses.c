@@ -6,6 +6,7 @@ const struct ar_dialect ar_dialect_responses = {
     .name = "responses",
     .doc = "OpenAI Responses: POST /v1/responses.",
     .id = AR_DIALECT_RESPONSES,
+    .error_ends = true,
     .vendor = AR_VENDOR_OPENAI,
     .path_generate = "/v1/responses",
     .path_count = "/v1/responses/input_tokens",
