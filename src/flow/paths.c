@@ -65,6 +65,7 @@ static const struct {
 } PREFIXES[] = {
     {AR_LIT_INIT("/v1/messages"), AR_DIALECT_ANTHROPIC},
     {AR_LIT_INIT("/v1/responses"), AR_DIALECT_RESPONSES},
+    {AR_LIT_INIT("/v1/conversations"), AR_DIALECT_RESPONSES},
     {AR_LIT_INIT("/v1beta/"), AR_DIALECT_GEMINI},
     {AR_LIT_INIT("/v1alpha/"), AR_DIALECT_GEMINI},
 };

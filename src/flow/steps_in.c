@@ -93,7 +93,6 @@ enum ar_next ar_run_authenticate(struct ar_flow *f)
     }
     return ar_flow_to(f, f->endpoint && f->endpoint->run ? &ar_step_local
                          : f->head->upgrade_ws           ? &ar_step_socket
-                         : f->op == AR_OP_STATE          ? &ar_step_stored
                                                          : &ar_step_read_body);
 }
 
@@ -118,7 +117,7 @@ enum ar_next ar_run_read_body(struct ar_flow *f)
         case AR_PENDING:
             return ar_flow_wait(f, AR_W_CLIENT, AR_NEVER); /* the connection keeps the deadline */
         case AR_ENDED:
-            return ar_flow_to(f, &ar_step_outline);
+            return ar_flow_to(f, f->op == AR_OP_STATE ? &ar_step_stored : &ar_step_outline);
         case AR_FAILED:
             f->gone = err.code == AR_CLIENT_CLOSED;
             return ar_flow_fail(f, err.code ? err.code : AR_CLIENT_CLOSED, err.note);

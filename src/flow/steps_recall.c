@@ -194,8 +194,13 @@ static enum ar_next find_head(struct ar_flow *f, struct ar_str *ret_head, bool *
     }
     if (o->conversation.n > 0) {
         if (!ar_talk_get(responses(f), ar_flow_tenant(f), o->conversation, now_ms(), &talk)) {
-            *ret_bound = bind_to_account(f, o->conversation);
-            return AR_MORE;
+            *ret_bound = bind_to_account(f, o->conversation) || ar_flow_may_be_elsewhere(f);
+            return *ret_bound
+                       ? AR_MORE
+                       : fail_missing(f, AR_PREVIOUS_NOT_FOUND, "conversation",
+                                      ar_arena_fmt(&f->arena,
+                                                   "Conversation with id '%.*s' not found.",
+                                                   AR_FMT(ar_str_head(o->conversation, 80))));
         }
         *ret_head = ar_arena_copy(&f->arena, talk.head);
         f->recalled.talk = o->conversation;

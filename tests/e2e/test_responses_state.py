@@ -1,8 +1,10 @@
 """State of the Responses API that the gateway holds on any upstream (PROTOCOLS 2.1, 5.7, 6.10)."""
 
 import json
+import threading
 import time
 
+import openai
 import pytest
 
 from harness import key, wire
@@ -340,3 +342,97 @@ def test_thinking_of_claude_comes_back_to_a_chat_client(gateway, upstream):
     other = gate.chat({**sent, "messages": history}, bearer(key("yours")))
     assert other.status == 200
     assert [b["type"] for b in seen[3]["messages"][1]["content"]] == ["tool_use"]
+
+
+# ---------------------------------------------------------------- conversations
+
+def test_a_conversation(to_chat_only):
+    """Made with items; each response in it sees all before and becomes a part of it."""
+    gate, up = to_chat_only
+    path = "/v1/conversations"
+    made = gate.ask("POST", path, {"metadata": {"topic": "demo"}, "items": [
+        {"type": "message", "role": "user", "content": "zero"}]})
+    assert made.status == 200, made
+    talk = made.json
+    assert talk["object"] == "conversation" and talk["metadata"] == {"topic": "demo"}
+    ask(gate, body("one", conversation=talk["id"]))
+    ask(gate, body("two", conversation={"id": talk["id"]}))
+    assert said(up.last) == [("user", "zero"), ("user", "one"), ("assistant", "first answer"), ("user", "two")]
+    added = gate.ask("POST", f"{path}/{talk['id']}/items", {"items": [{"role": "user", "content": "aside"}]})
+    assert added.status == 200 and added.json["data"][0]["content"] == "aside"
+    items = gate.get(f"{path}/{talk['id']}/items?order=asc").json
+    assert [i["role"] for i in items["data"]] == ["user", "user", "assistant", "user", "assistant", "user"]
+    one = gate.get(f"{path}/{talk['id']}/items/{items['data'][2]['id']}")
+    assert one.json["content"][0]["text"] == "first answer"
+    assert gate.get(f"{path}/{talk['id']}").json == talk
+    changed = gate.ask("POST", f"{path}/{talk['id']}", {"metadata": {"topic": "other"}}).json
+    assert changed == {**talk, "metadata": {"topic": "other"}}
+    yours = bearer(key("yours"))
+    for method, more in (("GET", ""), ("DELETE", ""), ("GET", "/items")):
+        assert gate.ask(method, f"{path}/{talk['id']}{more}", None, yours).status == 404
+    asked = len(up.requests)
+    refused = ask(gate, body("x", conversation=talk["id"]), yours, status=400).json["error"]
+    assert refused["param"] == "conversation" and len(up.requests) == asked
+    gone = gate.ask("DELETE", f"{path}/{talk['id']}")
+    assert gone.json == {"id": talk["id"], "object": "conversation.deleted", "deleted": True}
+    assert gate.get(f"{path}/{talk['id']}").status == 404
+    assert ask(gate, body("x", conversation=talk["id"], previous_response_id="resp_x"), status=400)
+
+
+@pytest.mark.workers
+def test_a_conversation_loses_no_turn(gateway, upstream):
+    """Responses that end at the same time are both in it."""
+    upstream.handler = lambda request, reply: (time.sleep(0.05), wire.both("chat", "said")(request, reply))
+    gate = gateway({"workers": 4, "upstreams": [place(CHAT, upstream, dialects=["chat"])]})
+    talk = gate.ask("POST", "/v1/conversations", {}).json["id"]
+    threads = [threading.Thread(target=lambda n=n: ask(gate, body(f"turn {n}", conversation=talk))) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    items = gate.get(f"/v1/conversations/{talk}/items?limit=100").json["data"]
+    texts = [c["text"] for i in items if i["role"] == "user" for c in i["content"]]
+    assert sorted(texts) == sorted(f"turn {n}" for n in range(12))
+    assert len(items) == 24
+
+
+def test_a_conversation_on_an_upstream_of_the_dialect(gateway, upstream):
+    """The gateway's conversation works there too: the items are sent, the answer is kept."""
+    answers = []
+    upstream.handler = native(answers)
+    gate = gateway({"upstreams": [place(CHAT, upstream, dialects=["responses"])]})
+    talk = gate.ask("POST", "/v1/conversations", {}).json["id"]
+    for text in ("one", "two"):
+        ask(gate, body(text, conversation=talk))
+    sent = json.loads(answers[-1][3])
+    assert "conversation" not in sent and len(sent["input"]) == 3
+    assert len(gate.get(f"/v1/conversations/{talk}/items").json["data"]) == 4
+
+
+def test_the_sdk(to_chat_only):
+    """The vendor's own client: create, go on, retrieve, list, delete, conversations, background."""
+    gate, _ = to_chat_only
+    client = openai.OpenAI(api_key=key("sdk"), base_url=gate.url + "/v1", max_retries=0)
+    first = client.responses.create(model=MODEL, input="one")
+    second = client.responses.create(model=MODEL, input="two", previous_response_id=first.id)
+    assert second.previous_response_id == first.id and second.output_text == "first answer"
+    assert client.responses.retrieve(first.id).output_text == "first answer"
+    items = client.responses.input_items.list(first.id)
+    assert items.data[0].content[0].text == "one"
+    with client.responses.stream(model=MODEL, input="three", previous_response_id=second.id) as stream:
+        third = stream.get_final_response()
+    assert client.responses.retrieve(third.id).id == third.id
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(first.id)
+    talk = client.conversations.create(metadata={"a": "b"})
+    client.responses.create(model=MODEL, input="hi", conversation=talk.id)
+    assert len(client.conversations.items.list(talk.id).data) == 2
+    assert client.conversations.delete(talk.id).deleted
+    run = client.responses.create(model=MODEL, input="work", background=True)
+    until = time.monotonic() + 5
+    while run.status in ("queued", "in_progress") and time.monotonic() < until:
+        time.sleep(0.05)
+        run = client.responses.retrieve(run.id)
+    assert run.status == "completed" and run.output_text == "first answer"
+    assert client.responses.input_tokens.count(model=MODEL, input="how many").input_tokens > 0

@@ -1,0 +1,31 @@
+/* What the paths of stored things share: steps_stored.c (responses) and steps_talk.c
+ * (conversations). Private to flow/. Worker's thread. */
+#ifndef AR_FLOW_STORED_H
+#define AR_FLOW_STORED_H
+
+#include "flow/flow.h"
+
+/* {root}/{id}[/verb[/rest]], decoded; n 0: not there. */
+struct ar_stored_place {
+    struct ar_str id, verb, rest;
+};
+struct ar_stored_place ar_stored_read(struct ar_flow *f, struct ar_str root);
+
+/* The sink's content is the answer. */
+enum ar_next ar_stored_answer(struct ar_flow *f);
+/* 404 of something with that id. */
+enum ar_next ar_stored_missing(struct ar_flow *f, const char *what, struct ar_str id);
+/* {"id","object","deleted":true} */
+enum ar_next ar_stored_deleted(struct ar_flow *f, struct ar_str id, const char *object);
+/* A page of items (raw, joined by commas) of the thing `of` (limit, after, order). Items without an
+ * id get one that depends on `of` and their place alone. */
+enum ar_next ar_stored_list(struct ar_flow *f, struct ar_str of, struct ar_str items);
+/* The one item of that id; 404. */
+enum ar_next ar_stored_item(struct ar_flow *f, struct ar_str of, struct ar_str items,
+                            struct ar_str id);
+
+/* steps_talk.c: /v1/conversations and what is below. */
+bool ar_talk_is_path(struct ar_str path);
+enum ar_next ar_talk_tell(struct ar_flow *f);
+
+#endif
