@@ -21,7 +21,7 @@ struct ar_worker {
     struct ar_pool *pool;
     struct ar_tokens *tokens; /* access tokens of places that want one */
     struct ar_metrics *metrics;
-    struct ar_route *route; /* of the process */
+    struct ar_route *route;   /* of the process */
     struct ar_recall *recall; /* of the process; NULL: nothing is remembered */
     struct ar_rand rand;
     const struct ar_snapshot *snapshot;  /* the current one; one reference is the worker's */

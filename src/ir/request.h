@@ -130,7 +130,7 @@ struct ar_request {
     struct ar_ext *ext;
     bool legacy_functions;      /* Chat's old functions/function_call form: answer in it */
     const struct ar_jdoc *wire; /* Responses: the body, whose settings an answer repeats; or NULL */
-    bool is_stored; /* Responses: the answer will be kept, and says so */
+    bool is_stored;             /* Responses: the answer will be kept, and says so */
     bool sealed;
 };
 

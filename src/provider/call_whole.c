@@ -73,10 +73,9 @@ static bool give_observed(struct http_call *c, struct ar_event *ret)
                     .kind = AR_EV_RAW,
                     .raw = ar_str_n(body.p ? body.p + c->given : "", body.n - c->given)});
     }
-    push(c, (struct ar_event){.kind = AR_EV_USAGE,
-                              .raw = AR_LIT(""),
-                              .usage = &c->seen.usage,
-                              .answer = &c->seen});
+    push(c,
+         (struct ar_event){
+             .kind = AR_EV_USAGE, .raw = AR_LIT(""), .usage = &c->seen.usage, .answer = &c->seen});
     if (c->seen.has_stop) {
         push(c, (struct ar_event){.kind = AR_EV_STOP,
                                   .raw = AR_LIT(""),

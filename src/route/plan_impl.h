@@ -22,7 +22,7 @@ struct ar_plan {
     struct ar_route *route;
     struct ar_rand *rand;
     const struct ar_config *conf;
-    struct ar_str only_key; /* as asked */
+    struct ar_str only_key;    /* as asked */
     struct ar_str client_list; /* the caller's keys as they came */
     struct ar_str *client_keys;
     unsigned client_key_count;

@@ -156,10 +156,9 @@ def test_a_client_that_leaves_cancels(gate_up):
     gate, up = gate_up
     gone = []
     up.handler = lambda request, reply: gone.append(reply.wait_gone(5))
-    ws = open_socket(gate)
-    ws.send(json.dumps({"type": "response.create", "model": MODEL, "input": "one"}))
-    up.wait(1)
-    ws.close()
+    with open_socket(gate) as ws:
+        ws.send(json.dumps({"type": "response.create", "model": MODEL, "input": "one"}))
+        up.wait(1)
     until = time.monotonic() + 3
     while not gone and time.monotonic() < until:
         time.sleep(0.02)

@@ -1,8 +1,8 @@
 /* The response object (PROTOCOLS 2.5): what every event that carries it and every whole answer
  * consists of. Settings are repeated in the client's own words, because the SDKs type most of them
  * as always there; what the client left out has the API's default. store says whether
- * the gateway holds the answer. A whole answer goes through the writer of streams without its frames, so that
- * both forms have the same items. Owns nothing but what it makes for the call. */
+ * the gateway holds the answer. A whole answer goes through the writer of streams without its
+ * frames, so that both forms have the same items. Owns nothing but what it makes for the call. */
 #include "dialect/responses/writer.h"
 
 #include "base/id.h"
