@@ -50,11 +50,12 @@ static void end_crlf(struct ar_framer *f)
     f->count++;
 }
 
+/* A blank line: Gemini CLI's parser takes nothing else than data between two events, and stops for
+ * good at a comment. So what a comment would say is in the log alone. */
 static void comment_crlf(struct ar_framer *f, struct ar_str text)
 {
-    ar_buf_lit(f->out, ": ");
-    ar_buf_str(f->out, text.n > 0 ? text : AR_LIT("ping"));
-    ar_buf_lit(f->out, "\r\n\r\n");
+    (void)text;
+    ar_buf_lit(f->out, "\r\n");
 }
 
 const struct ar_framing ar_framing_sse_crlf = {

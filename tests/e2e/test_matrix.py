@@ -77,6 +77,13 @@ def script(up, upstream, feature, say, how):
     up.handler = run
 
 
+def gemini_frames(raw):
+    """A stream for Gemini clients with plain line ends; before a frame it may have a blank line (a keep-alive), never a comment."""
+    frames = [f.lstrip(b"\r\n") for f in raw.split(b"\r\n\r\n")]
+    assert all(f.startswith(b"data: ") for f in frames[:-1]) and not frames[-1], frames
+    return b"\n\n".join(frames)
+
+
 class Exchange:
     """One request through the gateway and what both ends made of it."""
 
@@ -98,7 +105,7 @@ class Exchange:
         raw = self.answer.body
         if self.client is DIALECTS["gemini"]:
             assert raw.endswith(b"\r\n\r\n") and b"\n\n" not in raw.replace(b"\r\n", b""), raw[-80:]
-            raw = raw.replace(b"\r\n", b"\n")
+            raw = gemini_frames(raw)
         assert (self.answer.header("content-type") or "").startswith("text/event-stream"), self.answer
         return parse_sse(raw)
 

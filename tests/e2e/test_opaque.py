@@ -50,7 +50,7 @@ class Talk:
         if self.how == "whole":
             return got.json
         from harness import parse_sse
-        return self.client.assemble(parse_sse(got.body.replace(b"\r\n", b"\n")), native=True)
+        return self.client.assemble(parse_sse(got.body.replace(b"\r\n\r\n\r\n", b"\r\n\r\n").lstrip().replace(b"\r\n", b"\n")), native=True)
 
     def keep(self, whole):
         self.body = self.client.again(self.body, whole, RESULTS)
