@@ -208,8 +208,8 @@ function route(req, res, url, body, record) {
     if (/\/embeddings$/.test(pathname) && spoken.has('chat')) return answer(chat.embeddings(body));
     if (spoken.has('gemini')) {
       if (/:countTokens$/.test(pathname)) return answer({ totalTokens: 42 });
-      if (/:embedContent$/.test(pathname)) return answer({ embedding: { values: [0.1, 0.2] } });
-      if (/:batchEmbedContents$/.test(pathname)) return answer({ embeddings: (body.requests ?? []).map(() => ({ values: [0.1, 0.2] })) });
+      if (/:embedContent$/.test(pathname)) return answer({ embedding: { values: [0.1, 0.25] } });
+      if (/:batchEmbedContents$/.test(pathname)) return answer({ embeddings: (body.requests ?? []).map(() => ({ values: [0.1, 0.25] })) });
     }
   }
   if (req.method === 'GET' && !omitted.has('models')) {

@@ -86,8 +86,9 @@ class Mock:
 
     def upstream(self, dialect, name="mock", **extra):
         """An entry of the gateway's `upstreams` that leads here."""
-        provider = {"chat": "openai-compatible", "anthropic": "anthropic-compatible"}[dialect]
-        return {"name": name, "provider": provider, "base_urls": [self.url], "models": ["*"], **extra}
+        row = {"chat": {"provider": "openai-compatible"}, "anthropic": {"provider": "anthropic-compatible"}, "gemini": {"provider": "gemini"},
+               "responses": {"provider": "openai", "dialects": ["responses"]}}[dialect]
+        return {"name": name, **row, "base_urls": [self.url], "models": ["*"], **extra}
 
     def control(self, method, path, body=None):
         status, _, text = call(method, self.url + "/__mock" + path, body)
@@ -98,7 +99,7 @@ class Mock:
         return self.control("GET", "/requests")
 
     def generations(self):
-        return [r for r in self.requests() if r["path"].endswith(("/chat/completions", "/messages"))]
+        return [r for r in self.requests() if r["path"].endswith(("/chat/completions", "/messages", "/responses", "enerateContent"))]
 
     def reset(self):
         self.control("DELETE", "/requests")

@@ -7,7 +7,7 @@
     run.py --direct            against the mock itself, to check the tools of this folder
     run.py --only sdk-ai.mjs --upstream anthropic --mode tool -v
 
-Every script runs four times: in front of an upstream of each dialect, which answers with text alone or calls a tool
+Every script runs eight times: in front of an upstream of each dialect, which answers with text alone or calls a tool
 first. Together with the dialects that the script speaks itself that is every pair, native and translated.
 A step is left out only by a rule of an endpoint (LEFT_OUT below), and is then named with it.
 """
@@ -28,19 +28,20 @@ import faults  # noqa: E402
 from mockserver import Mock, clients_dir, node_program  # noqa: E402
 
 SDKS = ["sdk-openai.mjs", "sdk-anthropic.mjs", "sdk-ai.mjs", "sdk-langchain.mjs", "sdk-openrouter.mjs", "sdk-genai.mjs"]
-AGENTS = ["claude-code.sh", "opencode.sh", "qwen-code.sh"]
-UPSTREAMS = ["chat", "anthropic"]
+AGENTS = ["claude-code.sh", "codex.sh", "codex-flags.sh", "codex-builtin.sh", "gemini-cli.sh", "gemini-cli-env.sh", "opencode.sh",
+          "opencode-responses.sh", "opencode-anthropic.sh", "qwen-code.sh", "cline.sh", "ccr.sh", "claude-code-tui.py", "codex-tui.py"]
+UPSTREAMS = ["chat", "responses", "anthropic", "gemini"]
+FAULTS = ["claude-code.sh", "codex.sh", "gemini-cli.sh", "opencode.sh", "qwen-code.sh"]  # agents whose taking of failures is looked at
 MODES = ["text", "tool"]
 
-RESPONSES = "the gateway does not speak the Responses dialect yet"
-GEMINI = "the gateway does not speak the Gemini dialect yet"
-EMBEDDINGS = "embeddings are passed through, and an upstream of the Messages dialect has none"
+EMBEDDINGS = "an upstream of this dialect has no embeddings"
 
-# Endpoints that are not served, and by which rule; `upstream` limits a rule to that upstream dialect.
+# Endpoints that an upstream has no equal of, and by which rule; `upstream` limits a rule to that upstream dialect.
 LEFT_OUT = [
-    {"method": "POST", "path": r"/v1/responses$", "why": RESPONSES},
-    {"method": "POST", "path": r"/v1(beta)?/models/.+:(\w+)$", "why": GEMINI},
     {"method": "POST", "path": r"/v1/embeddings$", "why": EMBEDDINGS, "upstream": "anthropic"},
+    {"method": "POST", "path": r"/v1/embeddings$", "why": EMBEDDINGS, "upstream": "responses"},
+    {"method": "POST", "path": r":(batchEmbedContents|embedContent)$", "why": EMBEDDINGS, "upstream": "anthropic"},
+    {"method": "POST", "path": r":(batchEmbedContents|embedContent)$", "why": EMBEDDINGS, "upstream": "responses"},
 ]
 
 
@@ -56,8 +57,13 @@ def rules_for(upstream):
     return [{k: r[k] for k in ("method", "path", "why")} for r in LEFT_OUT if r.get("upstream", upstream) == upstream]
 
 
+def is_agent(script):
+    return not script.endswith(".mjs")
+
+
 def command_of(script, base_url):
-    return [node_program() if script.endswith(".mjs") else "bash", str(HERE / script), base_url]
+    program = {".mjs": node_program(), ".py": sys.executable}.get(Path(script).suffix, "bash")
+    return [program, str(HERE / script), base_url]
 
 
 def run_script(script, base_url, left_out, extra_env=None, limit=180):
@@ -76,9 +82,9 @@ def run_script(script, base_url, left_out, extra_env=None, limit=180):
         out.seek(0)
         text = out.read()
     spent = int((time.monotonic() - started) * 1000)
-    if script.endswith(".sh"):
+    if is_agent(script):
         verdict = "PASS" if done.returncode == 0 else "FAIL"
-        return [Step(verdict, script.removesuffix(".sh"), spent, " ".join(text.split())[-400:])]
+        return [Step(verdict, Path(script).stem, spent, " ".join(text.split())[-400:])]
     steps = []
     for line in text.splitlines():
         parts = line.split("\t", 3)
@@ -89,13 +95,15 @@ def run_script(script, base_url, left_out, extra_env=None, limit=180):
     return steps
 
 
-GENERATION = {"chat": "/chat/completions", "anthropic": "/messages"}
+GENERATION = {"chat": ("/chat/completions",), "anthropic": ("/messages",), "responses": ("/responses",),
+              "gemini": (":generateContent", ":streamGenerateContent")}
+ASIDE = ("count_tokens", "countTokens", "input_tokens", "/embeddings", "mbedContent", "mbedContents")
 
 
 def check_upstream(mock, upstream, mode, steps, tools_expected):
     """What the mock saw must fit: its own dialect only, no rule broken, tools called when they were to be called."""
-    seen = [r for r in mock.requests() if r["method"] == "POST" and not r["path"].endswith("count_tokens")]
-    paths = {r["path"] for r in seen if not r["path"].endswith("/embeddings")}
+    seen = [r for r in mock.requests() if r["method"] == "POST" and not r["path"].endswith(ASIDE)]
+    paths = {r["path"] for r in seen}
     foreign = [p for p in paths if not p.endswith(GENERATION[upstream])]
     refused = [f"{r['path']}: {r['status']} {r['note']}" for r in seen if r["status"] != 200]
     if foreign:
@@ -118,7 +126,7 @@ def run_one(script, upstream, mode, direct=False, extra_env=None):
         with Gateway({"workers": 1, "upstreams": [mock.upstream(upstream)]}) as gateway:
             left_out = rules_for(upstream)
             steps = run_script(script, gateway.url, left_out, extra_env)
-            check_upstream(mock, upstream, mode, steps, tools_expected=script != "sdk-genai.mjs")
+            check_upstream(mock, upstream, mode, steps, tools_expected=True)
             if any(s.verdict == "FAIL" for s in steps):
                 steps.append(Step("NOTE", "(gateway log)", 0, gateway.log[-1500:]))
             return steps
@@ -150,7 +158,7 @@ def main():
     ap.add_argument("-v", "--verbose", action="store_true", help="print the details of steps that passed as well")
     a = ap.parse_args()
     scripts = a.only or (AGENTS if a.agents else SDKS + (AGENTS if a.all else []))
-    install({"agents" if s.endswith(".sh") else "sdk" for s in scripts})
+    install({"agents" if is_agent(s) else "sdk" for s in scripts})
     counts = {"PASS": 0, "FAIL": 0, "LEFT OUT": 0, "NOTE": 0}
 
     def show(script, upstream, mode, steps):
@@ -163,7 +171,7 @@ def main():
         for upstream in ["any"] if a.direct else [a.upstream] if a.upstream else UPSTREAMS:
             for mode in [a.mode] if a.mode else MODES:
                 show(script, upstream, mode, run_one(script, upstream, mode, a.direct))
-            if script.endswith(".sh") and not a.direct and not a.mode:
+            if script.endswith(".sh") and script in FAULTS and not a.direct and not a.mode:
                 show(script, upstream, "faults", run_faults(script, upstream))
     print(f"{counts['PASS']} steps passed, {counts['FAIL']} failed, {counts['LEFT OUT']} left out by rule")
     return 1 if counts["FAIL"] or not counts["PASS"] else 0

@@ -1,5 +1,5 @@
 // Gemini generateContent: facts of a request, the whole answer, the stream.
-import { pieces } from './plan.mjs';
+import { SIGNATURE, pieces } from './plan.mjs';
 
 const USAGE = {
   promptTokenCount: 21,
@@ -16,7 +16,14 @@ export function facts(body) {
     .map(t => ({ name: t.name, schema: t.parametersJsonSchema ?? t.parameters }));
   const hadResult = (body.contents ?? []).some(c => (c.parts ?? []).some(p => p.functionResponse));
   const schema = body.generationConfig?.responseJsonSchema ?? body.generationConfig?.responseSchema;
-  return { tools, hadResult, schema: schema && lowerTypes(schema) };
+  const choice = body.toolConfig?.functionCallingConfig;
+  return {
+    tools,
+    hadResult,
+    forced: choice?.mode === 'ANY' && (choice.allowedFunctionNames?.[0] ?? true),
+    schema: schema && lowerTypes(schema),
+    jsonObject: body.generationConfig?.responseMimeType === 'application/json',
+  };
 }
 
 const chunk = (body, serial, parts, finishReason) => ({
@@ -28,7 +35,7 @@ const chunk = (body, serial, parts, finishReason) => ({
 
 const partOf = (block, id) =>
   block.kind === 'tool'
-    ? { functionCall: { id, name: block.name, args: block.args }, thoughtSignature: 'c2ln' }
+    ? { functionCall: { id, name: block.name, args: block.args }, thoughtSignature: SIGNATURE }
     : { text: block.text, ...(block.kind === 'thinking' ? { thought: true } : {}) };
 
 const partsOf = (plan, serial) => plan.blocks.filter(b => b.kind !== 'redacted').map((b, i) => partOf(b, `fc_mock${serial}_${i}`));

@@ -15,7 +15,14 @@ export function facts(body) {
     .filter(t => ['function', 'custom', 'local_shell'].includes(t.type))
     .map(t => ({ name: t.name ?? t.type, schema: t.parameters, kind: t.type }));
   const input = Array.isArray(body.input) ? body.input : [];
-  return { tools, hadResult: input.some(i => /_output$/.test(i.type ?? '')), schema: body.text?.format?.schema };
+  const choice = body.tool_choice;
+  return {
+    tools,
+    hadResult: input.some(i => /_output$/.test(i.type ?? '')),
+    forced: choice === 'required' || choice?.name,
+    schema: body.text?.format?.schema,
+    jsonObject: body.text?.format?.type === 'json_object',
+  };
 }
 
 function response(body, serial, status, output) {

@@ -253,11 +253,139 @@ function chat(body) {
   chatTools(body);
 }
 
+// ---- Responses
+
+const RESPONSES_FIELDS = new Set([
+  'model', 'input', 'instructions', 'previous_response_id', 'conversation', 'store', 'include', 'max_output_tokens', 'max_tool_calls',
+  'temperature', 'top_p', 'top_logprobs', 'reasoning', 'text', 'tools', 'tool_choice', 'parallel_tool_calls', 'stream', 'stream_options',
+  'truncation', 'context_management', 'prompt_cache_key', 'prompt_cache_options', 'prompt_cache_retention', 'service_tier',
+  'safety_identifier', 'user', 'metadata', 'background', 'prompt', 'moderation', 'access_programs', 'image', 'client_metadata',
+]);
+const RESPONSES_PARTS = {
+  user: new Set(['input_text', 'input_image', 'input_file', 'input_audio']),
+  assistant: new Set(['output_text', 'refusal', 'input_text']),
+};
+const RESPONSES_TOOLS = new Set([
+  'function', 'custom', 'namespace', 'local_shell', 'shell', 'apply_patch', 'web_search', 'web_search_2025_08_26', 'web_search_preview',
+  'file_search', 'code_interpreter', 'image_generation', 'computer', 'computer_use_preview', 'mcp', 'tool_search', 'programmatic_tool_calling',
+]);
+const OUTPUT_OF = {
+  function_call: 'function_call_output', custom_tool_call: 'custom_tool_call_output', shell_call: 'shell_call_output',
+  local_shell_call: 'local_shell_call_output', apply_patch_call: 'apply_patch_call_output',
+};
+
+function responsesItem(item, at) {
+  must(isObject(item), `${at}: expected an object`);
+  const type = item.type ?? 'message';
+  if (type === 'message') {
+    must(['user', 'assistant', 'system', 'developer'].includes(item.role), `${at}.role: invalid value`);
+    if (isText(item.content)) return;
+    must(Array.isArray(item.content), `${at}.content: missing`);
+    const parts = RESPONSES_PARTS[item.role] ?? RESPONSES_PARTS.user;
+    for (const p of item.content) must(parts.has(p?.type), `${at}.content: ${p?.type} is not allowed in a ${item.role} message`);
+    return;
+  }
+  if (type === 'reasoning') {
+    must(Array.isArray(item.summary), `${at}.summary: missing required parameter`);
+    must(!item.encrypted_content || item.encrypted_content === SIGNATURE, `${at}: The encrypted content could not be verified`);
+  }
+  if (OUTPUT_OF[type]) must(isText(item.call_id) && item.call_id.length <= 64, `${at}.call_id: missing or too long`);
+  if (type === 'function_call') {
+    must(/^[a-zA-Z0-9_-]{1,64}$/.test(item.name ?? ''), `${at}.name: does not match pattern`);
+    must(isText(item.arguments), `${at}.arguments: must be a string`);
+  }
+  if (type === 'function_call_output') must(isText(item.output) || Array.isArray(item.output), `${at}.output: must be a string or parts`);
+}
+
+function responsesInput(input) {
+  const open = new Map();
+  input.forEach((item, i) => {
+    responsesItem(item, `input[${i}]`);
+    if (OUTPUT_OF[item.type]) open.set(item.call_id, OUTPUT_OF[item.type]);
+    else if (/_output$/.test(item.type ?? '')) {
+      const id = item.call_id ?? item.id;
+      must(open.get(id) === item.type, `No tool call found for ${item.type} with call_id ${id}.`);
+      open.delete(id);
+    }
+  });
+  must(open.size === 0, `No tool output found for call ${[...open.keys()][0]}.`);
+}
+
+function responses(body) {
+  for (const key of Object.keys(body)) must(RESPONSES_FIELDS.has(key), `Unknown parameter: '${key}'.`);
+  must(isText(body.model), "Missing required parameter: 'model'.");
+  must(isText(body.input) || Array.isArray(body.input), "Missing required parameter: 'input'.");
+  if (Array.isArray(body.input)) responsesInput(body.input);
+  for (const [i, t] of (body.tools ?? []).entries()) {
+    must(RESPONSES_TOOLS.has(t?.type), `Invalid value: '${t?.type}' of tools[${i}].type`);
+    if (['function', 'custom'].includes(t.type)) must(/^[a-zA-Z0-9_-]{1,64}$/.test(t.name ?? ''), `tools[${i}].name: does not match pattern`);
+    if (t.type === 'function') must(t.parameters === null || isObject(t.parameters), `tools[${i}].parameters: missing`);
+  }
+  must(body.max_output_tokens == null || body.max_output_tokens >= 16, "Invalid 'max_output_tokens': must be at least 16");
+  const format = body.text?.format;
+  if (format) must(['text', 'json_object', 'json_schema'].includes(format.type), "Invalid 'text.format.type'");
+  if (format?.type === 'json_schema') must(isText(format.name) && isObject(format.schema), "Missing 'text.format.name' or schema");
+}
+
+// ---- Gemini
+
+const GEMINI_FIELDS = new Set([
+  'contents', 'systemInstruction', 'system_instruction', 'tools', 'toolConfig', 'generationConfig', 'safetySettings', 'cachedContent',
+  'serviceTier', 'labels', 'store', 'model',
+]);
+const GEMINI_DATA = ['text', 'inlineData', 'fileData', 'functionCall', 'functionResponse', 'executableCode', 'codeExecutionResult', 'toolCall', 'toolResponse'];
+const GEMINI_SIGNATURES = new Set([SIGNATURE, 'skip_thought_signature_validator']);
+
+function geminiPart(part, role, at) {
+  const data = GEMINI_DATA.filter(k => part[k] !== undefined);
+  must(data.length === 1, `${at}: exactly one of the data fields must be set, not ${data.length}`);
+  must(!part.thoughtSignature || GEMINI_SIGNATURES.has(part.thoughtSignature), `${at}: Corrupted thought signature`);
+  if (part.functionCall) {
+    must(role === 'model', `${at}: a function call outside a model turn`);
+    must(/^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$/.test(part.functionCall.name ?? ''), `${at}.function_call.name: Invalid function name`);
+    must(isObject(part.functionCall.args ?? {}), `${at}.function_call.args: not an object`);
+  }
+  if (part.functionResponse) {
+    must(isText(part.functionResponse.name) && part.functionResponse.name, `${at}.function_response.name: Name cannot be empty`);
+    must(isObject(part.functionResponse.response), `${at}.function_response.response: not an object`);
+  }
+}
+
+function gemini(body, headers, counting) {
+  for (const key of Object.keys(body)) must(GEMINI_FIELDS.has(key), `Invalid JSON payload received. Unknown name "${key}"`);
+  must(Array.isArray(body.contents) && body.contents.length > 0, 'contents is not specified');
+  let calls = 0;
+  let before = null;
+  body.contents.forEach((c, i) => {
+    const role = c.role ?? 'user';
+    must(['user', 'model'].includes(role), `contents[${i}].role: Please use a valid role: user, model.`);
+    must(Array.isArray(c.parts) && c.parts.length > 0, `contents[${i}].parts must not be empty`);
+    must(role !== before || role === 'user', `contents[${i}]: roles must alternate`);
+    before = role;
+    c.parts.forEach((p, k) => geminiPart(p, role, `contents[${i}].parts[${k}]`));
+    const answers = c.parts.filter(p => p.functionResponse).length;
+    must(calls === 0 || answers === calls, 'Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.');
+    calls = c.parts.filter(p => p.functionCall).length;
+  });
+  for (const [i, t] of (body.tools ?? []).entries()) {
+    for (const f of t.functionDeclarations ?? []) {
+      must(/^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$/.test(f.name ?? ''), `tools[${i}]: Invalid function name`);
+      must(!(f.parameters && f.parametersJsonSchema), `tools[${i}]: parameters and parametersJsonSchema are exclusive`);
+    }
+  }
+  if (counting) return;
+  const config = body.generationConfig ?? {};
+  must(!(config.responseSchema && config.responseJsonSchema), 'responseSchema and responseJsonSchema are exclusive');
+  must((config.stopSequences ?? []).length <= 5, 'stopSequences: at most 5');
+}
+
 export function broken(dialect, body, headers, counting = false) {
   try {
     if (!isObject(body)) throw new Broken('the body is not a JSON object');
     if (dialect === 'anthropic') anthropic(body, headers, counting);
     else if (dialect === 'chat') chat(body);
+    else if (dialect === 'responses') responses(body);
+    else if (dialect === 'gemini') gemini(body, headers, counting);
     return null;
   } catch (e) {
     if (e instanceof Broken) return e.message;

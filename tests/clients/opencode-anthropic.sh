@@ -1,0 +1,3 @@
+#!/bin/bash
+# opencode through the Messages dialect.
+NPM=@ai-sdk/anthropic . "$(dirname "$0")/opencode.sh"
