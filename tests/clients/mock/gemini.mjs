@@ -13,7 +13,7 @@ const lowerTypes = schema => JSON.parse(JSON.stringify(schema).replace(/"type":"
 export function facts(body) {
   const tools = (body.tools ?? [])
     .flatMap(t => t.functionDeclarations ?? [])
-    .map(t => ({ name: t.name, schema: t.parametersJsonSchema ?? t.parameters }));
+    .map(t => ({ name: t.name, schema: t.parametersJsonSchema ?? t.parameters_json_schema ?? t.parameters }));
   const hadResult = (body.contents ?? []).some(c => (c.parts ?? []).some(p => p.functionResponse));
   const schema = body.generationConfig?.responseJsonSchema ?? body.generationConfig?.responseSchema;
   const choice = body.toolConfig?.functionCallingConfig;
