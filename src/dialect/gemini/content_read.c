@@ -388,9 +388,11 @@ static enum ar_code read_parts(struct place *p, struct ar_jval v)
 static enum ar_code read_role(struct ar_gemini_in *in, struct ar_jval content, enum ar_role *ret)
 {
     struct ar_jval v = ar_gemini_get_lit(content, "role");
-    struct ar_str role = ar_json_esc(v);
-    if (ar_json_is_nil(v) || ar_str_is_lit(role, "user") || ar_str_is_lit(role, "function") ||
-        (role.p && role.n == 0)) {
+    struct ar_str role = ar_json_is_nil(v) ? AR_LIT("") : ar_json_esc(v);
+    if (!role.p) {
+        return ar_json_wrong(v, "user or model", in->err);
+    }
+    if (role.n == 0 || ar_str_is_lit(role, "user") || ar_str_is_lit(role, "function")) {
         *ret = AR_USER;
         return AR_OK;
     }

@@ -101,13 +101,16 @@ static enum ar_code read_file(struct ar_gemini_in *in, struct ar_jval v, struct 
                              in->err);
     }
     enum ar_code code = ar_json_text(uri, in->a, &url, in->err);
+    if (code != AR_OK || !url.p) {
+        return code;
+    }
     m->data = ar_json_esc(uri);
     m->from = is_google_file(url) ? AR_FROM_FILE : AR_FROM_URL;
     m->file_vendor = m->from == AR_FROM_FILE ? AR_VENDOR_GOOGLE : AR_VENDOR_OTHER;
     if (m->mime.n == 0) {
         m->mime = is_youtube(url) ? AR_LIT("video/mp4") : guess_mime(url);
     }
-    return code;
+    return AR_OK;
 }
 
 static enum ar_code read_inline(struct ar_gemini_in *in, struct ar_jval v, struct ar_media *m)
