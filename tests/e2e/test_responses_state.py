@@ -92,7 +92,7 @@ def test_item_references(to_chat_only):
     ask(gate, body([{"role": "user", "content": "one"}, {"type": "item_reference", "id": item},
                     {"role": "user", "content": "two"}]))
     assert said(up.last) == [("user", "one"), ("assistant", "first answer"), ("user", "two")]
-    got = ask(gate, body([{"type": "item_reference", "id": "msg_nobody"}]), status=400)
+    got = ask(gate, body([{"type": "item_reference", "id": "msg_nobody"}]), status=404)
     assert "msg_nobody" in got.json["error"]["message"]
 
 
@@ -108,13 +108,13 @@ def test_another_caller_finds_nothing(to_chat_only):
         got = gate.ask(method, path, None, yours)
         assert got.status == 404, (method, path, got)
         assert got.json["error"]["code"] == "response_not_found"
-    got = ask(gate, body("two", previous_response_id=first["id"]), yours, status=400)
+    got = ask(gate, body("two", previous_response_id=first["id"]), yours, status=404)
     assert got.json["error"]["code"] == "previous_response_not_found"
     assert got.json["error"]["param"] == "previous_response_id"
-    got = ask(gate, body([{"type": "item_reference", "id": first["output"][0]["id"]}]), yours, status=400)
+    got = ask(gate, body([{"type": "item_reference", "id": first["output"][0]["id"]}]), yours, status=404)
     assert len(up.requests) == asked
     assert gate.get(place_, mine).status == 200
-    same = ask(gate, body("two", previous_response_id="resp_never"), yours, status=400)
+    same = ask(gate, body("two", previous_response_id="resp_never"), yours, status=404)
     assert same.json["error"]["message"].replace("resp_never", first["id"]) == \
         f"Previous response with id '{first['id']}' not found."
 
@@ -138,7 +138,7 @@ def test_get_list_delete(to_chat_only):
     assert got.status == 200
     assert got.json == {"id": made["id"], "object": "response", "deleted": True}
     assert gate.get(f"{PATH}/{made['id']}").status == 404
-    assert ask(gate, body("x", previous_response_id=made["id"]), status=400)
+    assert ask(gate, body("x", previous_response_id=made["id"]), status=404)
 
 
 def test_not_stored(to_chat_only):
@@ -146,7 +146,7 @@ def test_not_stored(to_chat_only):
     made = ask(gate, body("one", store=False)).json
     assert made["store"] is False
     assert gate.get(f"{PATH}/{made['id']}").status == 404
-    assert ask(gate, body("x", previous_response_id=made["id"]), status=400)
+    assert ask(gate, body("x", previous_response_id=made["id"]), status=404)
 
 
 def test_nothing_is_stored_when_it_is_off(gateway, upstream):
@@ -156,7 +156,7 @@ def test_nothing_is_stored_when_it_is_off(gateway, upstream):
     made = ask(gate, body("one")).json
     assert made["store"] is False
     assert gate.get(f"{PATH}/{made['id']}").status == 404
-    got = ask(gate, body("x", previous_response_id=made["id"]), status=400)
+    got = ask(gate, body("x", previous_response_id=made["id"]), status=404)
     assert got.json["error"]["param"] == "previous_response_id"
     assert len(upstream.requests) == 1
 
@@ -218,7 +218,7 @@ def test_a_background_run(to_chat_only):
     made = ask(gate, body("work", background=True)).json
     assert time.monotonic() - begun < 0.4
     assert made["status"] in ("queued", "in_progress") and made["background"] is True
-    assert ask(gate, body("x", previous_response_id=made["id"]), status=400)
+    assert ask(gate, body("x", previous_response_id=made["id"]), status=404)
     done = wait_done(gate, made["id"])
     assert done["status"] == "completed" and done["id"] == made["id"]
     assert done["output"][0]["content"][0]["text"] == "done"
@@ -309,7 +309,7 @@ def test_an_upstreams_id_goes_back_to_its_key(gateway, upstream, stream):
         count = len(answers)
         yours = bearer(key("yours"))
         assert gate.get(f"{PATH}/{id}", yours).status == 404
-        assert ask(gate, body("two", previous_response_id=id), yours, status=400)
+        assert ask(gate, body("two", previous_response_id=id), yours, status=404)
         assert len(answers) == count
 
 
@@ -371,7 +371,7 @@ def test_a_conversation(to_chat_only):
     for method, more in (("GET", ""), ("DELETE", ""), ("GET", "/items")):
         assert gate.ask(method, f"{path}/{talk['id']}{more}", None, yours).status == 404
     asked = len(up.requests)
-    refused = ask(gate, body("x", conversation=talk["id"]), yours, status=400).json["error"]
+    refused = ask(gate, body("x", conversation=talk["id"]), yours, status=404).json["error"]
     assert refused["param"] == "conversation" and len(up.requests) == asked
     gone = gate.ask("DELETE", f"{path}/{talk['id']}")
     assert gone.json == {"id": talk["id"], "object": "conversation.deleted", "deleted": True}

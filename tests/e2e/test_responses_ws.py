@@ -74,7 +74,7 @@ def test_turns_go_on_without_being_stored(gate_up):
         create(ws, [{"role": "user", "content": "three"}], store=False, previous_response_id=second["id"])
         assert said(up.last) == ["one", "an answer", "two", "an answer", "three"]
         lost = create(ws, "x", previous_response_id=first["id"])[-1]  # only the last one is held
-        assert lost["type"] == "error" and lost["status"] == 400
+        assert lost["type"] == "error" and lost["status"] == 404
         assert lost["error"]["code"] == "previous_response_not_found"
         assert create(ws, "after an error")[-1]["type"] == "response.completed"
     assert gate.get(f"{PATH}/{second['id']}").status == 404
