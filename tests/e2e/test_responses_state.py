@@ -156,7 +156,7 @@ def test_nothing_is_stored_when_it_is_off(gateway, upstream):
     made = ask(gate, body("one")).json
     assert made["store"] is False
     assert gate.get(f"{PATH}/{made['id']}").status == 404
-    got = ask(gate, body("x", previous_response_id=made["id"]), status=404)
+    got = ask(gate, body("x", previous_response_id=made["id"]), status=400)
     assert got.json["error"]["param"] == "previous_response_id"
     assert len(upstream.requests) == 1
 
@@ -218,7 +218,7 @@ def test_a_background_run(to_chat_only):
     made = ask(gate, body("work", background=True)).json
     assert time.monotonic() - begun < 0.4
     assert made["status"] in ("queued", "in_progress") and made["background"] is True
-    assert ask(gate, body("x", previous_response_id=made["id"]), status=404)
+    assert ask(gate, body("x", previous_response_id=made["id"]), status=400)
     done = wait_done(gate, made["id"])
     assert done["status"] == "completed" and done["id"] == made["id"]
     assert done["output"][0]["content"][0]["text"] == "done"
