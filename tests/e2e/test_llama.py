@@ -48,9 +48,9 @@ def gates(servers):
         gate.stop()
 
 
-@pytest.fixture(params=[(c, u) for c in DIALECTS for u in DIALECTS], ids=lambda p: f"{p[0]}-client-{p[1]}-upstream")
+@pytest.fixture(params=[(c, u) for c in DIALECTS for u in [*DIALECTS, "responses"]], ids=lambda p: f"{p[0]}-client-{p[1]}-upstream")
 def pair(request, gates):
-    """Every pair of dialects."""
+    """Every pair of dialects, clients of Responses left out."""
     return Pair(*request.param, gates)
 
 

@@ -58,7 +58,7 @@ enum ar_responses_frame {
 
 /* An output item on its way. */
 struct ar_responses_item {
-    int64_t index;    /* output_index */
+    int64_t index;    /* output_index, or -1 */
     struct ar_str id; /* dec, arena */
     enum { AR_RI_MESSAGE, AR_RI_THINKING, AR_RI_CALL, AR_RI_OTHER } kind;
     int b; /* its open block, or -1 */
@@ -97,7 +97,7 @@ bool ar_responses_note_end(struct ar_reader *r, struct ar_jval response);
 
 /* stream_item.c */
 void ar_responses_item_added(struct ar_reader *r, struct ar_jval root);
-void ar_responses_item_done(struct ar_reader *r, struct ar_jval item, int64_t index);
+void ar_responses_item_done(struct ar_reader *r, struct ar_jval root);
 void ar_responses_item_delta(struct ar_reader *r, enum ar_responses_frame kind,
                              struct ar_jval root);
 void ar_responses_item_cite(struct ar_reader *r, struct ar_jval root);

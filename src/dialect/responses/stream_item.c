@@ -46,38 +46,50 @@ static struct ar_str after(struct ar_str s, size_t units)
 
 /* --- items --- */
 
-static int64_t number(struct ar_jval v)
+static int64_t number(struct ar_jval v, int64_t or_else)
 {
     int64_t i = 0;
-    return ar_json_i64(v, &i, NULL) == AR_OK ? i : 0;
+    return ar_json_i64(v, &i, NULL) == AR_OK ? i : or_else;
 }
 
-static int64_t output_index(struct ar_jval root)
+static int64_t part_of(struct ar_jval root)
 {
-    return number(ar_json_get_lit(root, "output_index"));
+    return number(ar_json_get_lit(root, "content_index"), 0);
 }
 
-static struct ar_responses_item *find(struct ar_reader *r, int64_t index)
+/* How a frame names its item. Some servers give no index, some no id, and some the same index to
+ * all. */
+struct which {
+    int64_t index;    /* -1: not said */
+    struct ar_str id; /* escaped as ids are: not at all */
+};
+
+static struct which which_of(struct ar_jval index, struct ar_jval id)
 {
+    return (struct which){number(index, -1), ar_json_esc(id)};
+}
+
+static bool is_named(const struct ar_responses_item *o, struct which w)
+{
+    return w.index >= 0 && o->index >= 0 ? o->index == w.index
+                                         : w.id.n > 0 && ar_str_is(o->id, w.id);
+}
+
+/* The newest that is named so; the newest of all when nothing is said. */
+static struct ar_responses_item *find(struct ar_reader *r, struct which w)
+{
+    if (w.index < 0 && w.id.n == 0 && r->item_n > 0) {
+        return &r->items[r->item_n - 1];
+    }
     for (unsigned i = r->item_n; i > 0; i--) {
-        if (r->items[i - 1].index == index) {
+        if (is_named(&r->items[i - 1], w)) {
             return &r->items[i - 1];
         }
     }
     return NULL;
 }
 
-static bool is_known_id(const struct ar_reader *r, struct ar_str id)
-{
-    for (unsigned i = 0; id.n && i < r->item_n; i++) {
-        if (ar_str_is(r->items[i].id, id)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct ar_responses_item *make(struct ar_reader *r, int64_t index)
+static struct ar_responses_item *make(struct ar_reader *r, struct which w)
 {
     if (r->item_n == r->item_cap) {
         unsigned cap = r->item_cap ? r->item_cap * 2 : 8;
@@ -90,7 +102,11 @@ static struct ar_responses_item *make(struct ar_reader *r, int64_t index)
         r->item_cap = cap;
     }
     struct ar_responses_item *o = &r->items[r->item_n++];
-    *o = (struct ar_responses_item){.index = index, .kind = AR_RI_OTHER, .b = -1, .part = -1};
+    *o = (struct ar_responses_item){
+        .index = w.index, .id = AR_LIT(""), .kind = AR_RI_OTHER, .b = -1, .part = -1};
+    if (w.id.n > 0) {
+        o->id = ar_arena_copy(r->a, w.id);
+    }
     return o;
 }
 
@@ -99,6 +115,17 @@ static void close_block(struct ar_reader *r, struct ar_responses_item *o)
     if (o->b >= 0) {
         ar_responses_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)o->b});
         o->b = -1;
+    }
+}
+
+/* Raw reasoning has no material to wait for, and some servers end it after all else: it is over
+ * when something else begins, so that a writer of one block at a time need not hold that back. */
+static void close_raw(struct ar_reader *r, const struct ar_responses_item *but)
+{
+    for (unsigned i = 0; i < r->item_n; i++) {
+        if (&r->items[i] != but && r->items[i].is_raw) {
+            close_block(r, &r->items[i]);
+        }
     }
 }
 
@@ -112,6 +139,7 @@ static bool open_block(struct ar_reader *r, struct ar_responses_item *o, const s
     }
     *n = *b;
     ar_responses_start(r);
+    close_raw(r, o);
     o->b = (int)r->next_b++;
     o->open = b->kind;
     ar_responses_push(
@@ -158,13 +186,17 @@ static void note_item(struct ar_reader *r, struct ar_responses_item *o, struct a
 
 void ar_responses_item_added(struct ar_reader *r, struct ar_jval root)
 {
-    int64_t index = output_index(root);
-    struct ar_responses_item *o = find(r, index);
+    struct ar_jval item = ar_json_get_lit(root, "item");
+    struct which w = which_of(ar_json_get_lit(root, "output_index"), ar_json_get_lit(item, "id"));
+    struct ar_responses_item *o = w.index < 0 && w.id.n == 0 ? NULL : find(r, w);
+    if (o && w.id.n > 0 && o->id.n > 0 && !ar_str_is(o->id, w.id)) {
+        o = NULL; /* another of the same index */
+    }
     if (!o) {
-        o = make(r, index);
+        o = make(r, w);
     }
     if (o && !o->is_done) {
-        note_item(r, o, ar_json_get_lit(root, "item"));
+        note_item(r, o, item);
     }
 }
 
@@ -230,12 +262,13 @@ static void put_input(struct ar_reader *r, struct ar_responses_item *o, struct a
 }
 
 /* Members of a delta, in the order of its keys. */
-enum { K_DELTA, K_OUTPUT, K_CONTENT, K_SUMMARY, K_COUNT };
+enum { K_DELTA, K_OUTPUT, K_CONTENT, K_SUMMARY, K_ID, K_COUNT };
 static const struct ar_str KEYS[K_COUNT] = {
     [K_DELTA] = AR_LIT_INIT("delta"),
     [K_OUTPUT] = AR_LIT_INIT("output_index"),
     [K_CONTENT] = AR_LIT_INIT("content_index"),
     [K_SUMMARY] = AR_LIT_INIT("summary_index"),
+    [K_ID] = AR_LIT_INIT("item_id"),
 };
 
 void ar_responses_item_delta(struct ar_reader *r, enum ar_responses_frame kind, struct ar_jval root)
@@ -243,26 +276,26 @@ void ar_responses_item_delta(struct ar_reader *r, enum ar_responses_frame kind, 
     struct ar_jval m[K_COUNT];
     ar_json_pick(root, KEYS, K_COUNT, m);
     struct ar_str text = ar_json_esc(m[K_DELTA]);
-    int64_t index = number(m[K_OUTPUT]);
-    struct ar_responses_item *o = find(r, index);
+    struct which w = which_of(m[K_OUTPUT], m[K_ID]);
+    struct ar_responses_item *o = find(r, w);
     if (!o) {
-        o = make(r, index); /* never announced: the kind of delta tells what it is */
+        o = make(r, w); /* never announced: the kind of delta tells what it is */
     }
     if (!o || o->is_done) {
         return;
     }
     switch (kind) {
     case AR_RF_TEXT:
-        put_text(r, o, AR_TEXT, number(m[K_CONTENT]), text);
+        put_text(r, o, AR_TEXT, number(m[K_CONTENT], 0), text);
         return;
     case AR_RF_REFUSAL:
-        put_text(r, o, AR_REFUSAL, number(m[K_CONTENT]), text);
+        put_text(r, o, AR_REFUSAL, number(m[K_CONTENT], 0), text);
         return;
     case AR_RF_SUMMARY:
-        put_thinking(r, o, false, number(m[K_SUMMARY]), text);
+        put_thinking(r, o, false, number(m[K_SUMMARY], 0), text);
         return;
     case AR_RF_REASON:
-        put_thinking(r, o, true, number(m[K_CONTENT]), text);
+        put_thinking(r, o, true, number(m[K_CONTENT], 0), text);
         return;
     default:
         put_input(r, o, text);
@@ -281,9 +314,9 @@ static void put_cite(struct ar_reader *r, struct ar_responses_item *o, struct ar
 
 void ar_responses_item_cite(struct ar_reader *r, struct ar_jval root)
 {
-    struct ar_responses_item *o = find(r, output_index(root));
-    if (o && !o->is_done && o->b >= 0 &&
-        o->part == number(ar_json_get_lit(root, "content_index"))) {
+    struct ar_responses_item *o =
+        find(r, which_of(ar_json_get_lit(root, "output_index"), ar_json_get_lit(root, "item_id")));
+    if (o && !o->is_done && o->b >= 0 && o->part == part_of(root)) {
         put_cite(r, o, ar_json_get_lit(root, "annotation"));
     }
 }
@@ -367,12 +400,9 @@ static void finish_other(struct ar_reader *r, struct ar_responses_item *o, struc
     }
 }
 
-void ar_responses_item_done(struct ar_reader *r, struct ar_jval item, int64_t index)
+/* The item is whole: shows what was not shown yet. */
+static void finish(struct ar_reader *r, struct ar_responses_item *o, struct ar_jval item)
 {
-    struct ar_responses_item *o = find(r, index);
-    if (!o) {
-        o = make(r, index);
-    }
     if (!o || o->is_done) {
         return;
     }
@@ -398,14 +428,37 @@ void ar_responses_item_done(struct ar_reader *r, struct ar_jval item, int64_t in
     o->is_done = true;
 }
 
+void ar_responses_item_done(struct ar_reader *r, struct ar_jval root)
+{
+    struct ar_jval item = ar_json_get_lit(root, "item");
+    struct which w = which_of(ar_json_get_lit(root, "output_index"), ar_json_get_lit(item, "id"));
+    struct ar_responses_item *o = find(r, w);
+    finish(r, o ? o : make(r, w), item);
+}
+
+/* The item that the final list has at a place: by its id, else by its place. */
+static struct ar_responses_item *find_final(struct ar_reader *r, struct ar_jval item, unsigned at)
+{
+    struct ar_str id = ar_json_esc(ar_json_get_lit(item, "id"));
+    struct ar_responses_item *o = id.n > 0 ? find(r, (struct which){-1, id}) : NULL;
+    if (!o) {
+        o = find(r, (struct which){at, AR_LIT("")});
+    }
+    if (!o && at < r->item_n && r->items[at].index < 0) {
+        o = &r->items[at]; /* no index was ever given: the order is all there is */
+    }
+    return o;
+}
+
 void ar_responses_items_end(struct ar_reader *r, struct ar_jval output)
 {
-    int64_t index = 0;
-    for (struct ar_jiter it = ar_json_iter(output); ar_json_next(&it) && !r->ended; index++) {
-        struct ar_str id = ar_responses_text_lit(r->a, it.val, "id");
-        if (find(r, index) || !is_known_id(r, id)) {
-            ar_responses_item_done(r, it.val, index);
+    unsigned at = 0;
+    for (struct ar_jiter it = ar_json_iter(output); ar_json_next(&it) && !r->ended; at++) {
+        struct ar_responses_item *o = find_final(r, it.val, at);
+        if (!o) {
+            o = make(r, (struct which){-1, ar_json_esc(ar_json_get_lit(it.val, "id"))});
         }
+        finish(r, o, it.val);
     }
     for (unsigned i = 0; i < r->item_n; i++) {
         close_block(r, &r->items[i]);

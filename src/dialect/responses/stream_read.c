@@ -124,15 +124,6 @@ static void on_created(struct ar_reader *r, struct ar_jval root)
     }
 }
 
-static void on_item_done(struct ar_reader *r, struct ar_jval root)
-{
-    int64_t index = 0;
-    if (ar_json_i64(ar_json_get_lit(root, "output_index"), &index, NULL) != AR_OK) {
-        index = 0;
-    }
-    ar_responses_item_done(r, ar_json_get_lit(root, "item"), index);
-}
-
 static void on_event(struct ar_reader *r, enum ar_responses_frame kind, struct ar_jval root,
                      struct ar_str data)
 {
@@ -155,7 +146,7 @@ static void on_event(struct ar_reader *r, enum ar_responses_frame kind, struct a
         ar_responses_item_added(r, root);
         return;
     case AR_RF_DONE:
-        on_item_done(r, root);
+        ar_responses_item_done(r, root);
         return;
     case AR_RF_END:
         on_end(r, root);
