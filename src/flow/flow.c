@@ -38,6 +38,7 @@ static void recycle(struct ar_flow *f)
     ar_timer_clear(w->loop, &f->timer);
     ar_flow_recall_done(f);
     ar_flow_socket_done(f);
+    ar_flow_compact_done(f);
     ar_list_remove(&f->node);
     w->flow_count--;
     ar_metrics_in_flight(w->metrics, -1);

@@ -34,6 +34,7 @@ struct ar_step {
       AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                                        \
     X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK) \
     X(stored, "what is stored is told, or its upstream asked", 0)                                  \
+    X(compact, "a history is summed up by a flow of its own", AR_W_CLIENT | AR_W_CALL)             \
     X(socket, "a WebSocket: each message a request of its own",                                    \
       AR_W_CLIENT | AR_W_CALL | AR_W_CLOCK)                                                        \
     X(local, "an endpoint of our own", AR_W_CLIENT | AR_W_CLOCK)                                   \
@@ -77,7 +78,8 @@ struct ar_seat {
  * fail-over is free. COMMITTED: content is out: no fail-over. Only rises. */
 enum ar_commit { AR_HELD, AR_OPENED, AR_COMMITTED };
 
-struct ar_socket; /* steps_socket.c */
+struct ar_socket;  /* steps_socket.c */
+struct ar_compact; /* steps_compact.c */
 struct ar_flow {
     struct ar_waker waker; /* the only one: connection and call wake it */
     struct ar_job job;
@@ -128,6 +130,7 @@ struct ar_flow {
     bool settled;
     uint8_t id[16];
     struct ar_recalled recalled; /* state that outlives the request */
+    struct ar_compact *compact;  /* owns: a summary under way; NULL: none */
     struct ar_socket *socket;    /* owns: the flow is a WebSocket's; NULL: it is not */
     /* From here on: cleared in parts, where it is used. */
     struct ar_seat seat;
@@ -159,6 +162,11 @@ void ar_flow_start_run(struct ar_worker *w, struct ar_conn *c, const struct ar_r
 bool ar_flow_runs_apart(const struct ar_flow *f);
 /* Starts the run, answers the client with what is to come. */
 enum ar_next ar_flow_detach(struct ar_flow *f);
+/* steps_compact.c: the request is passed through, or summed up here. */
+enum ar_next ar_flow_compact(struct ar_flow *f);
+void ar_flow_compact_done(struct ar_flow *f);
+/* The summary in a compaction item of ours, as a message; raw, arena. false: it is none. */
+bool ar_compact_open(struct ar_jval item, struct ar_arena *a, struct ar_str *ret);
 /* steps_socket.c */
 void ar_flow_socket_done(struct ar_flow *f);
 

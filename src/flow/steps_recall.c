@@ -108,7 +108,7 @@ static bool resolve(struct ar_flow *f, struct ar_jval input, struct ar_str *ret_
     ar_buf_init(&out, f->body.max);
     for (struct ar_jiter it = ar_json_iter(input); good && ar_json_next(&it);) {
         struct ar_str item = ar_json_raw(it.val);
-        if (is_reference(it.val)) {
+        if (!ar_compact_open(it.val, &f->arena, &item) && is_reference(it.val)) {
             *ret_id = ar_json_esc(ar_json_get_lit(it.val, "id"));
             good = find_item(f, *ret_id, &item);
         }
@@ -264,16 +264,19 @@ static enum ar_next expand(struct ar_flow *f, struct ar_jval root, struct ar_str
 enum ar_next ar_run_recall(struct ar_flow *f)
 {
     static const struct ar_str REFERENCE = AR_LIT_INIT("\"item_reference\"");
+    static const struct ar_str SUMMARY = AR_LIT_INIT("\"ar1.other.encrypted.summary.");
     struct ar_outline *o = &f->outlined;
     struct ar_recalled *r = &f->recalled;
     struct ar_str head = {NULL, 0}, missing = {NULL, 0};
     bool bound;
-    if (!responses(f)) {
+    bool held = responses(f) != NULL;
+    bool refers = ar_str_has(ar_buf_view(&f->body), SUMMARY) ||
+                  (held && ar_str_has(ar_buf_view(&f->body), REFERENCE));
+    if (!held && (!refers || o->previous_id.n > 0 || o->conversation.n > 0)) {
         return ar_flow_to(f, &ar_step_plan);
     }
     struct ar_jval root = ar_json_root(&o->doc), input = ar_json_get_lit(root, "input");
-    r->keeps = f->op == AR_OP_GENERATE && (o->store != AR_SET || o->store_on);
-    bool refers = ar_str_has(ar_buf_view(&f->body), REFERENCE);
+    r->keeps = held && f->op == AR_OP_GENERATE && (o->store != AR_SET || o->store_on);
     if (!r->keeps && !refers && o->previous_id.n == 0 && o->conversation.n == 0) {
         return ar_flow_to(f, &ar_step_plan);
     }

@@ -255,9 +255,7 @@ enum ar_next ar_run_stored(struct ar_flow *f)
     }
     struct ar_stored_place p = ar_stored_read(f, AR_LIT("/v1/responses/"));
     if (ar_str_is_lit(p.id, "compact") && p.verb.n == 0) {
-        f->recalled.is_exchange = true;
-        f->op = AR_OP_PASS;
-        return ar_flow_to(f, &ar_step_outline);
+        return ar_flow_compact(f);
     }
     if (r && ar_kept_get(r->responses, ar_flow_tenant(f), p.id, now, &k)) {
         enum ar_next next = tell(f, &p, &k);

@@ -436,3 +436,49 @@ def test_the_sdk(to_chat_only):
         run = client.responses.retrieve(run.id)
     assert run.status == "completed" and run.output_text == "first answer"
     assert client.responses.input_tokens.count(model=MODEL, input="how many").input_tokens > 0
+
+
+# ---------------------------------------------------------------- compaction
+
+def test_compact_where_no_upstream_has_it(to_chat_only):
+    """The model sums up; the item goes back in as that summary, on any upstream."""
+    gate, up = to_chat_only
+    up.handler = wire.both("chat", "They said \"hello\" — ünïcode.")
+    got = gate.ask("POST", PATH + "/compact", {"model": MODEL, "instructions": "be brief", "input": [
+        {"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]})
+    assert got.status == 200, got
+    assert got.json["object"] == "response.compaction" and got.json["usage"]["input_tokens"] == 11
+    item, = got.json["output"]
+    assert item["type"] == "compaction" and "hello" not in item["encrypted_content"]
+    asked = up.last.json["messages"]
+    assert [m["role"] for m in asked] == ["system", "user", "assistant", "user"] or \
+        [m["role"] for m in asked] == ["developer", "user", "assistant", "user"]
+    ask(gate, body([item, {"role": "user", "content": "three"}]))
+    sent = said(up.last)
+    assert [role for role, _ in sent] == ["user", "user"]
+    assert sent[0][1].endswith("They said \"hello\" — ünïcode.") and sent[1][1] == "three"
+
+
+def test_compact_goes_on_from_a_stored_response(to_chat_only):
+    gate, up = to_chat_only
+    first = ask(gate, body("one")).json
+    got = gate.ask("POST", PATH + "/compact", {"model": MODEL, "previous_response_id": first["id"]})
+    assert got.status == 200, got
+    assert [text for _, text in said(up.last)][:2] == ["one", "first answer"]
+
+
+def test_compact_fails_as_the_upstream_does(to_chat_only):
+    gate, up = to_chat_only
+    up.handler = wire.fail("chat", 400, message="too long for me")
+    got = gate.ask("POST", PATH + "/compact", {"model": MODEL, "input": "x"})
+    assert got.status == 400 and "too long for me" in got.json["error"]["message"]
+    assert gate.ask("POST", PATH + "/compact", {"input": "x"}).status == 400
+
+
+def test_compact_is_passed_to_an_upstream_of_the_dialect(gateway, upstream):
+    answers = []
+    upstream.handler = native(answers)
+    gate = gateway({"upstreams": [place(CHAT, upstream, dialects=["responses"])]})
+    got = gate.ask("POST", PATH + "/compact", {"model": MODEL, "input": "x"})
+    assert got.status == 200 and answers[-1][1:3] == ("POST", PATH + "/compact")
+    assert json.loads(answers[-1][3]) == {"model": MODEL, "input": "x"}
