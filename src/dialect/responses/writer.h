@@ -104,6 +104,14 @@ bool ar_responses_put_action(struct ar_jw *w, enum ar_native native, struct ar_s
 /* Members name and namespace. */
 void ar_responses_put_name(struct ar_jw *w, struct ar_str name, struct ar_str ns);
 
+/* --- note_out.c --- */
+
+/* [{"type":"url","url":...}] of the pages in a search's result (raw). Scratch: until used again. */
+struct ar_str ar_responses_sources(struct ar_writer *w, struct ar_str raw);
+/* Citations of the block, those that its end brought too, as annotations of its part. */
+void ar_responses_put_notes(struct ar_writer *w, const struct ar_responses_live *v,
+                            const struct ar_block *end, struct ar_framer *out);
+
 /* --- response_write.c --- */
 
 /* Settings that the answer repeats, from the client's own words. */
