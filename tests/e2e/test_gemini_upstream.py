@@ -68,6 +68,13 @@ def test_where_it_goes(one):
         assert "model" not in up.last.json and "stream" not in up.last.json
 
 
+def test_a_pro_model_has_no_least_level(one):
+    gate, up = one
+    for model, level in (("gemini-3-pro-preview", "LOW"), ("gemini-3.5-flash", "MINIMAL")):
+        assert gate.chat(chat(model, reasoning_effort="minimal")).status == 200
+        assert up.last.json["generationConfig"]["thinkingConfig"]["thinkingLevel"] == level
+
+
 @p("P-092")
 @pytest.mark.parametrize("model, config", [
     ("gemini-3-pro", {"thinkingLevel": "LOW", "includeThoughts": True}),

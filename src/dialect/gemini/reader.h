@@ -93,5 +93,8 @@ void ar_gemini_args_done(struct ar_gemini_args *g);
 /* stream_relay.c */
 void ar_gemini_relay_frame(struct ar_reader *r, const struct ar_frame *f);
 void ar_gemini_relay_end(struct ar_reader *r);
+/* What a candidate's parts and finish tell, without making blocks. raw: shown with the first
+ * content, unless the reader is committed. */
+void ar_gemini_note_candidate(struct ar_reader *r, struct ar_jval candidate, struct ar_str *raw);
 
 #endif

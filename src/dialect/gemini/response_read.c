@@ -260,19 +260,29 @@ enum ar_code ar_gemini_decode_response(struct ar_str body, const struct ar_read_
 enum ar_code ar_gemini_observe(struct ar_str body, struct ar_arena *a, struct ar_response *ret,
                                struct ar_fault *ret_fault)
 {
-    struct ar_response *r = NULL;
     struct ar_jval c[AR_C_COUNT];
+    struct ar_event ev;
+    struct ar_str none = AR_LIT("");
     struct whole w = {.body = body, .a = a, .fault = ret_fault};
     enum ar_code code = open_answer(&w, c);
-    if (code == AR_OK) {
-        code = read_candidate(&w, 0, &r);
+    struct ar_reader *rd = code == AR_OK ? ar_gemini_reader_new(NULL, a) : NULL;
+    if (!rd) {
+        return finish(&w, code == AR_OK ? AR_TOO_LARGE : code);
     }
-    if (code == AR_OK) {
-        *ret = (struct ar_response){.id = r->id,
-                                    .model = r->model,
-                                    .stop = r->stop,
-                                    .usage = r->usage,
-                                    .has_stop = r->has_stop};
+    rd->whole = rd->committed = true; /* nothing is shown */
+    ar_gemini_note_start(rd, c);
+    (void)ar_gemini_note_usage(rd, c[AR_C_USAGE]);
+    ar_gemini_note_feedback(rd, c[AR_C_FEEDBACK]);
+    ar_gemini_note_candidate(rd, ar_gemini_candidate(rd, c[AR_C_CANDIDATES]), &none);
+    if (ar_gemini_settle_stop(rd)) {
+        *ret = rd->answer;
+        ret->stop = rd->stop;
+        ret->usage = rd->usage;
+        ret->has_stop = rd->finish.n > 0 || rd->blocked.n > 0;
+    } else if (ar_gemini_read_next(rd, &ev)) {
+        *ret_fault = *ev.fault;
+        code = ret_fault->code;
     }
+    ar_gemini_reader_done(rd);
     return finish(&w, code);
 }

@@ -204,10 +204,10 @@ static void note_facts(struct ar_reader *r, struct ar_jval candidate)
     struct ar_jval grounding = ar_json_get_lit(candidate, "groundingMetadata"),
                    safety = ar_json_get_lit(candidate, "safetyRatings"),
                    logprobs = ar_json_get_lit(candidate, "logprobsResult");
-    if (ar_json_count(grounding) > 0) {
+    if (ar_json_count(grounding) > 0 && !ar_str_is(ar_json_raw(grounding), r->answer.grounding)) {
         r->answer.grounding = ar_arena_copy(r->a, ar_json_raw(grounding));
     }
-    if (ar_json_count(safety) > 0) {
+    if (ar_json_count(safety) > 0 && !ar_str_is(ar_json_raw(safety), r->answer.safety)) {
         r->answer.safety = ar_arena_copy(r->a, ar_json_raw(safety));
     }
     if (r->whole && ar_json_is(logprobs, AR_J_OBJECT)) {

@@ -43,7 +43,7 @@ static void put_first_content(struct ar_reader *r, enum ar_block_kind kind, stru
     }
 }
 
-static void note_candidate(struct ar_reader *r, struct ar_jval candidate, struct ar_str *raw)
+void ar_gemini_note_candidate(struct ar_reader *r, struct ar_jval candidate, struct ar_str *raw)
 {
     struct ar_jval parts = ar_json_get_lit(ar_json_get_lit(candidate, "content"), "parts");
     enum ar_block_kind kind;
@@ -73,7 +73,7 @@ static void note(struct ar_reader *r, struct ar_jval c[AR_C_COUNT], struct ar_st
     }
     ar_gemini_note_feedback(r, c[AR_C_FEEDBACK]);
     for (struct ar_jiter it = ar_json_iter(c[AR_C_CANDIDATES]); ar_json_next(&it);) {
-        note_candidate(r, it.val, raw);
+        ar_gemini_note_candidate(r, it.val, raw);
     }
     if (changed) {
         put(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage}, raw);
