@@ -42,7 +42,8 @@ static struct ar_str answer_type(struct ar_flow *f, int *ret_status)
         bool stream = ar_str_find_nocase(facts.content_type, AR_LIT("text/event-stream")) <
                       facts.content_type.n;
         *ret_status = facts.status;
-        if (stream || !f->wants_stream) { /* else a whole answer that is told as a stream */
+        bool reframed = f->wants_stream && f->seat.sink.framer.how == &ar_framing_json_array;
+        if (!reframed && (stream || !f->wants_stream)) { /* else it is told as another kind */
             return facts.content_type;
         }
     }
