@@ -482,3 +482,91 @@ def test_compact_is_passed_to_an_upstream_of_the_dialect(gateway, upstream):
     got = gate.ask("POST", PATH + "/compact", {"model": MODEL, "input": "x"})
     assert got.status == 200 and answers[-1][1:3] == ("POST", PATH + "/compact")
     assert json.loads(answers[-1][3]) == {"model": MODEL, "input": "x"}
+
+
+def gemini(seen, parts):
+    def run(request, reply):
+        seen.append(request.json)
+        reply.body(wire.dump({"candidates": [{"content": {"role": "model", "parts": parts(len(seen))},
+                                              "finishReason": "STOP", "index": 0}],
+                              "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2,
+                                                "totalTokenCount": 5}, "modelVersion": "gemini-3-pro"}).encode())
+    return run
+
+
+@pytest.mark.p(104)
+@pytest.mark.p(105)
+def test_a_signature_of_gemini_comes_back_to_a_chat_client(gateway, upstream):
+    """The client sends its two calls back bare; the first gets its signature, the second has none."""
+    seen = []
+
+    def parts(n):
+        call = lambda city: {"functionCall": {"name": "get_weather", "args": {"city": city}}}
+        return [{**call("Rome"), "thoughtSignature": "c2lnLW9mLWdlbWluaQ=="}, call("Oslo")]
+
+    upstream.handler = gemini(seen, parts)
+    gate = gateway({"upstreams": [place("gemini", upstream)]})
+    sent = wire.ask("chat", "weather?", model="gemini-3-pro-preview", tools=[wire.tool("chat")])
+    first = gate.chat(sent)
+    assert first.status == 200, first
+    calls = [{k: c[k] for k in ("id", "type", "function")} for c in first.json["choices"][0]["message"]["tool_calls"]]
+    assert len(calls) == 2
+    history = sent["messages"] + [{"role": "assistant", "content": None, "tool_calls": calls}] + [
+        {"role": "tool", "tool_call_id": c["id"], "content": "21"} for c in calls]
+
+    def sent_parts(n):
+        turn, = [c for c in seen[n]["contents"] if c["role"] == "model"]
+        return [p.get("thoughtSignature") for p in turn["parts"]]
+
+    assert gate.chat({**sent, "messages": history}).status == 200
+    assert sent_parts(1) == ["c2lnLW9mLWdlbWluaQ==", None]
+    assert gate.chat({**sent, "messages": history}, bearer(key("yours"))).status == 200
+    assert sent_parts(2) == ["skip_thought_signature_validator", None]
+    assert gate.chat({**sent, "messages": history}).status == 200
+    assert seen[3]["contents"] == seen[1]["contents"]  # decided once
+
+
+@pytest.mark.p(106)
+def test_a_refused_signature_stays_out(gateway, upstream):
+    """One retry without it; from then on the history goes without at once."""
+    seen = []
+    think = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
+
+    def claude(request, reply):
+        seen.append(request.json)
+        if any(b.get("type") == "thinking" for m in request.json["messages"] if isinstance(m["content"], list)
+               for b in m["content"]):
+            wire.fail("anthropic", 400, message="messages.1.content.0: Invalid `signature` in `thinking` block")(
+                request, reply)
+        else:
+            wire.whole(wire.claude_answer(think, wire.use(id=f"toolu_{len(seen)}")))(request, reply)
+
+    upstream.handler = claude
+    gate = gateway({"upstreams": [place("anthropic-compatible", upstream)]})
+    sent = wire.ask("chat", "weather?", model="claude-opus-4-1", reasoning_effort="high",
+                    tools=[wire.tool("chat")])
+    call = gate.chat(sent).json["choices"][0]["message"]["tool_calls"]
+    history = sent["messages"] + [{"role": "assistant", "content": None, "tool_calls": call},
+                                  {"role": "tool", "tool_call_id": call[0]["id"], "content": "21"}]
+    assert gate.chat({**sent, "messages": history}).status == 200
+    assert len(seen) == 3  # refused, then without
+    assert gate.chat({**sent, "messages": history}).status == 200
+    assert len(seen) == 4
+
+
+def test_a_stored_response_as_a_stream(to_chat_only):
+    """GET with stream=true gives the events of the stream again; starting_after leaves out those seen."""
+    gate, up = to_chat_only
+    up.handler = wire.streamed(wire.stream("chat", "several ", "pieces"))
+    first = ask(gate, body("one", stream=True, instructions="as asked"))
+    made = last_response(first)
+    got = gate.get(f"{PATH}/{made['id']}?stream=true")
+    assert got.status == 200 and got.header("content-type").startswith("text/event-stream")
+    told = [e.json for e in got.events]
+    assert [e["sequence_number"] for e in told] == list(range(len(told)))
+    assert {e["type"] for e in told} == {e.json["type"] for e in first.events if e.data}
+    assert told[-1] == {"type": "response.completed", "sequence_number": len(told) - 1, "response": made}
+    assert "".join(e["delta"] for e in told if e["type"] == "response.output_text.delta") == "several pieces"
+    assert told[0]["response"]["id"] == made["id"]
+    rest = gate.get(f"{PATH}/{made['id']}?stream=true&starting_after=2")
+    assert [e.json for e in rest.events] == told[3:]
