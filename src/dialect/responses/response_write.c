@@ -18,11 +18,13 @@ void ar_responses_encode_count(int64_t tokens, struct ar_buf *out)
     ar_jw_close(&w, '}');
 }
 
-/* OpenAI's envelope is one for all its endpoints. */
+/* OpenAI's envelope is one for all its endpoints. A spent quota has the status that stops Codex
+ * (INTERFACE 4). */
 int ar_responses_encode_error(const struct ar_fault *f, struct ar_str request_id,
                               struct ar_buf *out)
 {
-    return ar_chat_encode_error(f, request_id, out);
+    int status = ar_chat_encode_error(f, request_id, out);
+    return f->code == AR_QUOTA_EXHAUSTED || f->code == AR_CREDITS_EXHAUSTED ? 429 : status;
 }
 
 /* --- settings --- */
