@@ -104,12 +104,8 @@ void ar_gemini_put_usage(struct ar_jw *w, const struct ar_usage *u);
 enum ar_stop_reason ar_gemini_stop_of(struct ar_str finish);
 struct ar_str ar_gemini_finish_of(const struct ar_stop *s);
 
-/* grounding.c: groundingMetadata <-> the canonical citations of text blocks (PROTOCOLS 7.1).
- * read: sets citations of the text blocks of an answer from its groundingMetadata (raw, may be
- * absent), byte offsets of the joined text becoming offsets in the block. */
-void ar_gemini_read_grounding(struct ar_response *r, struct ar_arena *a);
-/* Citations and searches of a candidate on their way to a client. init; add; put; done. Owns bufs.
- */
+/* grounding.c: citations and searches of a candidate on their way to a client (PROTOCOLS 7.1).
+ * init; add; put; done. Owns bufs. */
 struct ar_gemini_cites {
     struct ar_buf chunks, supports, queries;
     unsigned n;

@@ -1,8 +1,7 @@
-/* groundingMetadata <-> citations. Gemini says what was found once for a whole candidate, with
- * offsets in bytes of the text; everybody else cites inside the text block (PROTOCOLS 7.1). Reading
- * gives each source to the text block that its first support is in; writing makes one chunk a
- * source and one support a citation, over the bytes of its block. Owns the buffers of
- * ar_gemini_cites. */
+/* Citations -> groundingMetadata. Everybody else cites inside the text block; Gemini says once for
+ * a whole candidate what was found, with offsets in bytes of its text (PROTOCOLS 7.1). One chunk a
+ * source, one support a citation, over the bytes of the block that it came with. Owns the buffers
+ * of ar_gemini_cites. */
 #include "dialect/gemini/gemini.h"
 
 int64_t ar_gemini_bytes(struct ar_str esc)
