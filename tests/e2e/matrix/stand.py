@@ -1,6 +1,7 @@
 """A gateway in front of one scripted upstream of any dialect, for tests that write their own bodies."""
 
 import json
+import re
 
 from harness import Gateway, Upstream, parse_sse
 from harness.stand import base, place
@@ -95,7 +96,7 @@ def events(client, got):
     raw = got.body
     if client == "gemini":
         assert b"\n" not in raw.replace(b"\r\n", b""), "a bare LF"
-        raw = raw.replace(b"\r\n", b"\n")
+        raw = re.sub(b"(\r\n){3,}", b"\r\n\r\n", raw).lstrip(b"\r\n").replace(b"\r\n", b"\n")  # a blank line is its keep-alive
     return parse_sse(raw)
 
 
