@@ -218,7 +218,7 @@ static void put_part(struct ar_jw *j, const struct ar_responses_out *o, struct a
             ar_jw_raw(j, ar_buf_view(&o->notes));
         }
         ar_jw_close(j, ']');
-        ar_jw_key_raw(j, "logprobs", AR_LIT("[]"));
+        ar_jw_key_raw(j, "logprobs", o->logprobs.n > 0 && text.n > 0 ? o->logprobs : AR_LIT("[]"));
         break;
     }
     ar_jw_close(j, '}');

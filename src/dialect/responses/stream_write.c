@@ -147,6 +147,10 @@ static struct ar_responses_out *attach(struct ar_writer *w, struct ar_responses_
         }
         v->item->phase = v->meta->phase;
         v->item->from_id = v->meta->item_id;
+        if (v->kind == AR_TEXT) {
+            v->item->logprobs = w->logprobs;
+            w->logprobs = (struct ar_str){0};
+        }
         ar_responses_show_item(w, v->item, out);
     }
     v->item->open_blocks++;
@@ -368,6 +372,19 @@ static void on_block_end(struct ar_writer *w, const struct ar_event *ev, struct 
     drop_live(w, v);
 }
 
+/* The list in {"content": [...]}, if the client asked for it; only a whole answer has one. */
+static struct ar_str logprobs_of(struct ar_writer *w, struct ar_str raw)
+{
+    struct ar_jdoc doc;
+    bool wanted = !w->request || w->request->set.logprobs;
+    if (!wanted || raw.n == 0 || ar_json_parse(raw, AR_JSON_DEPTH, &w->a, &doc, NULL) != AR_OK) {
+        return (struct ar_str){0};
+    }
+    struct ar_jval list = ar_json_get_lit(ar_json_root(&doc), "content");
+    return ar_json_is(list, AR_J_ARRAY) ? ar_copy_str(ar_json_raw(list), &w->a)
+                                        : (struct ar_str){0};
+}
+
 static enum ar_code on_start(struct ar_writer *w, const struct ar_response *answer,
                              struct ar_framer *out)
 {
@@ -382,6 +399,7 @@ static enum ar_code on_start(struct ar_writer *w, const struct ar_response *answ
     }
     if (answer) {
         w->service_tier = ar_copy_str(answer->service_tier, &w->a);
+        w->logprobs = logprobs_of(w, answer->logprobs);
         ar_usage_merge(&w->usage, &answer->usage);
     }
     ar_responses_make_echo(w->request, &w->echo);

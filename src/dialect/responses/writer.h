@@ -30,10 +30,11 @@ struct ar_responses_out {
     char id[96];
     struct ar_str call_id, name, ns, phase, from_id; /* dec; from_id: the upstream's item */
     const struct ar_opaque *sig;
-    struct ar_buf text;  /* owns; esc: of the open part, or the input */
-    struct ar_buf parts; /* owns; JSON of the closed parts, with commas */
-    struct ar_buf notes; /* owns; JSON of the open part's annotations, with commas */
-    char prefix[320];    /* of the usual delta, up to its text */
+    struct ar_buf text;     /* owns; esc: of the open part, or the input */
+    struct ar_buf parts;    /* owns; JSON of the closed parts, with commas */
+    struct ar_buf notes;    /* owns; JSON of the open part's annotations, with commas */
+    struct ar_str logprobs; /* raw array; absent: none */
+    char prefix[320];       /* of the usual delta, up to its text */
     uint16_t prefix_n;
 };
 
@@ -58,9 +59,10 @@ struct ar_writer {
     struct ar_arena a;
     char id[80];
     struct ar_str service_tier;
-    struct ar_buf echo;  /* the settings that every response object repeats */
-    struct ar_buf done;  /* JSON of finished items, as they came */
-    struct ar_buf spans; /* struct ar_span of each index in done */
+    struct ar_str logprobs; /* raw array of a whole answer, for its first text; absent: none */
+    struct ar_buf echo;     /* the settings that every response object repeats */
+    struct ar_buf done;     /* JSON of finished items, as they came */
+    struct ar_buf spans;    /* struct ar_span of each index in done */
     struct ar_buf scratch;
     struct ar_responses_out *open, *spare, *newest; /* newest: of open, or NULL */
     struct ar_responses_live *live, *spare_live;
