@@ -60,6 +60,9 @@ struct ar_block *ar_copy_block(const struct ar_block *b, struct ar_arena *a)
         c->id = ar_copy_str(b->id, a);
         c->name = ar_copy_str(b->name, a);
         c->ns = ar_copy_str(b->ns, a);
+        c->item_id = ar_copy_str(b->item_id, a);
+        c->phase = ar_copy_str(b->phase, a);
+        c->meta = ar_copy_str(b->meta, a);
         c->cache_ttl = ar_copy_str(b->cache_ttl, a);
         c->citations = ar_copy_str(b->citations, a);
         c->raw = ar_copy_str(b->raw, a);
@@ -93,6 +96,8 @@ struct ar_response *ar_copy_response(const struct ar_response *r, struct ar_aren
         c->model = ar_copy_str(r->model, a);
         c->service_tier = ar_copy_str(r->service_tier, a);
         c->logprobs = ar_copy_str(r->logprobs, a);
+        c->grounding = ar_copy_str(r->grounding, a);
+        c->safety = ar_copy_str(r->safety, a);
         c->stop = ar_copy_stop(&r->stop, a);
         c->blocks = copy_list(r->blocks, a);
         *link = c;
