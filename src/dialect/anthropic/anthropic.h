@@ -105,6 +105,17 @@ int ar_anthropic_put_error(struct ar_jw *w, const struct ar_fault *f);
 void ar_anthropic_fault_of(int status, struct ar_jval root, struct ar_arena *a,
                            struct ar_fault *ret);
 
+/* A search that another vendor's model ran, as two blocks of this dialect. search_write.c. */
+struct ar_anthropic_search {
+    struct ar_block use, result; /* raw */
+    struct ar_str input;         /* esc: what is streamed as the call's input */
+};
+/* whole: the input is in the call, not streamed. Arena. false: it is no such search. */
+bool ar_anthropic_make_search(const struct ar_block *b, bool whole, struct ar_arena *a,
+                              struct ar_anthropic_search *ret);
+/* Was the wire block made here? Such a block is nothing to Anthropic. */
+bool ar_anthropic_is_made_search(struct ar_str raw);
+
 /* anthropic.c */
 bool ar_anthropic_takes_url(const struct ar_block *b, const struct ar_target *t);
 

@@ -66,7 +66,8 @@ bool ar_anthropic_has_output(const struct ar_anthropic_enc *e, const struct ar_b
     case AR_SERVER_TOOL_RESULT:
     case AR_OPAQUE_ITEM:
         return b->vendor == AR_VENDOR_ANTHROPIC && b->raw.n > 0 &&
-               (e->native || e->t->vendor == AR_VENDOR_ANTHROPIC);
+               (e->native || e->t->vendor == AR_VENDOR_ANTHROPIC) &&
+               !ar_anthropic_is_made_search(b->raw);
     case AR_COMPACTION:
         return true;
     case AR_THINKING:

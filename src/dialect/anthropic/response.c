@@ -248,6 +248,7 @@ static void put_call(struct answer *s, const struct ar_block *b)
 static void put_block(struct answer *s, const struct ar_block *b)
 {
     struct ar_jw *w = &s->w;
+    struct ar_anthropic_search search;
     switch (b->kind) {
     case AR_REFUSAL:
         s->refused = true;
@@ -276,6 +277,9 @@ static void put_block(struct answer *s, const struct ar_block *b)
     case AR_OPAQUE_ITEM:
         if (b->vendor == AR_VENDOR_ANTHROPIC && b->raw.n > 0) {
             ar_jw_raw(w, b->raw);
+        } else if (ar_anthropic_make_search(b, true, s->a, &search)) {
+            ar_jw_raw(w, search.use.raw);
+            ar_jw_raw(w, search.result.raw);
         }
         return;
     default:

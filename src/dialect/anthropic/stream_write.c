@@ -174,6 +174,25 @@ static enum ar_code begin_block(struct ar_writer *w, unsigned b, const struct ar
     return AR_OK;
 }
 
+/* A block that is whole at once: its start, its input if it has one, its end. */
+static enum ar_code show_whole(struct ar_writer *w, const struct ar_block *b, struct ar_str input,
+                               struct ar_framer *out)
+{
+    enum ar_code code = begin_block(w, UINT32_MAX, b, out);
+    struct ar_anthropic_out *o = code == AR_OK ? find(w, UINT32_MAX) : NULL;
+    if (o) {
+        struct ar_framer f = framer_of(w, o, out);
+        if (input.n > 0) {
+            ar_anthropic_out_text(o, input, &f);
+            keep_count(w, o, out, &f);
+        }
+        o->ended = true;
+        o->b = UINT32_MAX - 1;
+        advance(w, out);
+    }
+    return code;
+}
+
 /* A thought signature of Gemini's travels in a thinking block of its own before the call (8.4.5).
  */
 static enum ar_code begin_thought(struct ar_writer *w, const struct ar_block *call,
@@ -203,6 +222,11 @@ static enum ar_code on_block_start(struct ar_writer *w, const struct ar_event *e
                                    struct ar_framer *out)
 {
     const struct ar_block *b = ev->block;
+    struct ar_anthropic_search search;
+    if (ar_anthropic_make_search(b, false, &w->a, &search)) {
+        enum ar_code shown = show_whole(w, &search.use, search.input, out);
+        return shown == AR_OK ? show_whole(w, &search.result, AR_LIT(""), out) : shown;
+    }
     if (b->kind == AR_TOOL_USE && b->sig && b->sig->form == AR_THOUGHT_SIG &&
         wants_thinking(w->request)) {
         enum ar_code code = begin_thought(w, b, out);

@@ -211,6 +211,15 @@ static void write_service(struct ar_responses_enc *e)
 
 /* --- state --- */
 
+static bool searches(const struct ar_request *r)
+{
+    const struct ar_tool *t = r->tools;
+    while (t && !(t->kind == AR_TOOL_SERVER && ar_str_is_lit(t->name, "web_search"))) {
+        t = t->next;
+    }
+    return t != NULL;
+}
+
 /* A client of this dialect said itself what is stored and included. */
 static void write_state(struct ar_responses_enc *e)
 {
@@ -224,6 +233,9 @@ static void write_state(struct ar_responses_enc *e)
     ar_jw_lit(w, "reasoning.encrypted_content");
     if (e->r->set.logprobs) {
         ar_jw_lit(w, "message.output_text.logprobs");
+    }
+    if (searches(e->r) && e->t->vendor == AR_VENDOR_OPENAI) {
+        ar_jw_lit(w, "web_search_call.action.sources");
     }
     ar_jw_close(w, ']');
 }
