@@ -146,7 +146,7 @@ static bool is_vital(const struct ar_tool *t)
 {
     static const struct ar_str NAMES[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("mcp"),
                                           AR_LIT_INIT("file_search"), AR_LIT_INIT("code_exec")};
-    for (size_t i = 0; t->vendor == AR_VENDOR_OPENAI && i < sizeof NAMES / sizeof *NAMES; i++) {
+    for (size_t i = 0; t->vendor != AR_VENDOR_ANTHROPIC && i < sizeof NAMES / sizeof *NAMES; i++) {
         if (ar_str_is(t->name, NAMES[i])) {
             return true;
         }
@@ -281,6 +281,8 @@ void ar_anthropic_put_tools(struct ar_anthropic_enc *e)
     if (!e->r->tools && !e->json_tool && !e->made_tools) {
         return;
     }
+    struct ar_jw start = *w;
+    size_t at = w->out->n;
     ar_jw_key(w, "tools");
     size_t before = w->out->n;
     ar_jw_open(w, '[');
@@ -297,5 +299,9 @@ void ar_anthropic_put_tools(struct ar_anthropic_enc *e)
     }
     bool any = w->out->n > before + 1;
     ar_jw_close(w, ']');
+    if (!any && !e->native) { /* all of them were dropped */
+        w->out->n = at;
+        *w = start;
+    }
     put_choice(e, any);
 }

@@ -4,18 +4,36 @@
  * of ar_gemini_cites. */
 #include "dialect/gemini/gemini.h"
 
+/* Value of the escape \uXXXX at i, or -1. */
+static int unit_at(struct ar_str esc, size_t i)
+{
+    int v = 0;
+    if (i + 6 > esc.n || esc.p[i] != '\\' || esc.p[i + 1] != 'u') {
+        return -1;
+    }
+    for (size_t k = i + 2; k < i + 6; k++) {
+        int c = esc.p[k] | 0x20;
+        v = v * 16 + (c >= 'a' ? c - 'a' + 10 : c - '0');
+    }
+    return v;
+}
+
 int64_t ar_gemini_bytes(struct ar_str esc)
 {
-    const char *slash = esc.n > 0 ? memchr(esc.p, '\\', esc.n) : NULL;
-    if (!slash) {
-        return (int64_t)esc.n;
+    size_t i = ar_str_find_char(esc, '\\'), n = i;
+    while (i < esc.n) {
+        int unit = unit_at(esc, i);
+        if (unit >= 0) {
+            int low = unit >= 0xd800 && unit < 0xdc00 ? unit_at(esc, i + 6) : -1;
+            bool pair = low >= 0xdc00 && low < 0xe000;
+            n += pair ? 4 : unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
+            i += pair ? 12 : 6;
+        } else {
+            i += esc.p[i] == '\\' ? 2 : 1;
+            n++;
+        }
     }
-    struct ar_buf plain;
-    ar_buf_init(&plain, 2 * esc.n + 16);
-    ar_json_unescape(esc, &plain);
-    int64_t n = (int64_t)plain.n;
-    ar_buf_done(&plain);
-    return n;
+    return (int64_t)n;
 }
 
 /* --- writing --- */

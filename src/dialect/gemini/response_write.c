@@ -38,6 +38,9 @@ static void put_said(struct answer *s, const struct ar_block *b)
 {
     struct ar_str text = s->unwraps ? ar_gemini_unwrap_enum(b->text, s->a) : b->text;
     int64_t from = s->text_bytes;
+    if (text.p != b->text.p) {
+        ar_note(s->l, AR_EMULATED, "generationConfig.responseMimeType");
+    }
     const struct ar_opaque *own = b->kind == AR_TEXT ? b->sig : NULL;
     s->refused = s->refused || b->kind == AR_REFUSAL;
     if (text.n == 0 && !own) {
@@ -226,9 +229,6 @@ enum ar_code ar_gemini_encode_response(const struct ar_response *r, const struct
     ar_gemini_put_usage(w, &r->usage);
     ar_gemini_put_names(w, how);
     ar_jw_close(w, '}');
-    if (s.unwraps) {
-        ar_note(l, AR_EMULATED, "generationConfig.responseMimeType");
-    }
     enum ar_code code = ar_arena_finish(&scratch);
     ar_arena_done(&scratch);
     return code == AR_OK ? ar_buf_finish(out) : code;

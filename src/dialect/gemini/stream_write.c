@@ -261,7 +261,11 @@ static void say(struct ar_writer *w, struct ar_str text, struct ar_framer *out)
 static void end_text(struct ar_writer *w, struct open_block *o, struct ar_framer *out)
 {
     if (o->text.n > 0) {
-        say(w, ar_gemini_unwrap_enum(ar_buf_view(&o->text), &w->a), out);
+        struct ar_str value = ar_gemini_unwrap_enum(ar_buf_view(&o->text), &w->a);
+        if (value.p != o->text.p && w->losses) {
+            ar_note(w->losses, AR_EMULATED, "generationConfig.responseMimeType");
+        }
+        say(w, value, out);
     }
     for (const struct ar_name *c = o->citations; c; c = c->next) {
         ar_gemini_add_citation(&w->cites, c->s, o->text_at, w->text_bytes);
@@ -417,9 +421,6 @@ static void on_usage(struct ar_writer *w, const struct ar_usage *usage)
 /* What was lost on the way back, before the last chunk. */
 static void write_losses(struct ar_writer *w, struct ar_framer *out)
 {
-    if (w->unwraps && w->losses) {
-        ar_note(w->losses, AR_EMULATED, "generationConfig.responseMimeType");
-    }
     if (!w->losses || w->losses->n <= w->losses_at) {
         return;
     }

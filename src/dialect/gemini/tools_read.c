@@ -8,7 +8,7 @@ static const struct {
 } kinds[] = {
     {AR_LIT_INIT("googleSearch"), AR_LIT_INIT("web_search")},
     {AR_LIT_INIT("googleSearchRetrieval"), AR_LIT_INIT("web_search")},
-    {AR_LIT_INIT("codeExecution"), AR_LIT_INIT("code_execution")},
+    {AR_LIT_INIT("codeExecution"), AR_LIT_INIT("code_exec")},
     {AR_LIT_INIT("urlContext"), AR_LIT_INIT("url_context")},
     {AR_LIT_INIT("googleMaps"), AR_LIT_INIT("maps")},
     {AR_LIT_INIT("fileSearch"), AR_LIT_INIT("file_search")},

@@ -266,6 +266,30 @@ static void a_call_has_a_limit(void **state)
     free(big);
 }
 
+/* Offsets of grounding are in bytes of the decoded text, however it is escaped. */
+static void bytes_are_those_of_the_decoded_text(void **state)
+{
+    (void)state;
+    static const char *const units[] = {"a",       "\xc3\xa9", "\xf0\x9f\x98\x80", "\\n",
+                                        "\\\\",    "\\u00e9",  "\\u6f22",          "\\ud83d\\ude00",
+                                        "\\ud83d", "\\u0041",  "\\ude00"};
+    enum { UNITS = sizeof(units) / sizeof(units[0]) };
+    unsigned seed = 1;
+    for (unsigned round = 0; round < 20000; round++) {
+        char esc[256] = "";
+        struct ar_buf plain;
+        ar_buf_init(&plain, sizeof esc);
+        for (unsigned k = 0; k < round % 12; k++) {
+            seed = seed * 1664525 + 1013904223;
+            const char *unit = units[(seed >> 16) % UNITS];
+            memcpy(esc + strlen(esc), unit, strlen(unit) + 1);
+        }
+        ar_json_unescape(ar_str_of(esc), &plain);
+        assert_int_equal(ar_gemini_bytes(ar_str_of(esc)), plain.n);
+        ar_buf_done(&plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(calls_without_ids_get_their_own),
         cmocka_unit_test(usage_is_cumulative),
         cmocka_unit_test(a_call_has_a_limit),
+        cmocka_unit_test(bytes_are_those_of_the_decoded_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
