@@ -19,12 +19,9 @@ static const struct {
     const char *name;
     unsigned id;
 } ALIASES[] = {
-    {"openai", AR_DIALECT_CHAT},
-    {"chat_completions", AR_DIALECT_CHAT},
-    {"messages", AR_DIALECT_ANTHROPIC},
-    {"openai_responses", AR_DIALECT_RESPONSES},
-    {"google", AR_DIALECT_GEMINI},
-    {"generate_content", AR_DIALECT_GEMINI},
+    {"openai", AR_DIALECT_CHAT},        {"chat_completions", AR_DIALECT_CHAT},
+    {"messages", AR_DIALECT_ANTHROPIC}, {"openai_responses", AR_DIALECT_RESPONSES},
+    {"google", AR_DIALECT_GEMINI},      {"generate_content", AR_DIALECT_GEMINI},
 };
 
 const struct ar_dialect *ar_dialect_by_id(unsigned id)

@@ -6,9 +6,9 @@
  *
  * D holds, for each of the names `chat`, `messages`, `responses` and `gemini`, NAME.json (the whole
  * answer) and NAME.sse (the streamed one). A request's path says which; it gets the stream when its
- * body says "stream":true or its path says streamGenerateContent. The frames of a stream (parted by an empty line) are
- * sent as one HTTP chunk and one write each, a tick apart; all streams wait in one queue, which the
- * constant tick keeps in order.
+ * body says "stream":true or its path says streamGenerateContent. The frames of a stream (parted by
+ * an empty line) are sent as one HTTP chunk and one write each, a tick apart; all streams wait in
+ * one queue, which the constant tick keeps in order.
  *
  * One thread, epoll, level-triggered. A connection owns its buffers; answers are built once and
  * live until the end. It never checks what it is asked beyond the path and that word. Prints "ready
