@@ -7,7 +7,7 @@ from harness import Gateway, Upstream, parse_sse
 from harness.stand import base, place
 
 from . import DIALECTS
-from .neutral import StreamError
+from .neutral import StreamError, dump
 
 OPTIONS = {
     "chat": {"provider": "openai", "dialects": ["chat"]},
@@ -29,7 +29,7 @@ def saying(upstream, say):
         elif "stream" in request.path or request.json.get("stream"):
             reply.sse(dialect.frames(say))
         else:
-            reply.body(dialect.answer(say))
+            reply.body(dump(dialect.answer(say)).encode())
     return run
 
 
@@ -116,10 +116,10 @@ def frames_of(client, got):
     return [json.loads(e.data) for e in events(client, got) if e.data and e.data != "[DONE]"]
 
 
-def broken(client, got):
+def broken(client, got, native=False):
     """Error and text so far of a stream that must have told of an error."""
     try:
-        whole(client, got)
+        whole(client, got, native)
     except StreamError as told:
         return told
     raise AssertionError("no error in the stream")
