@@ -110,6 +110,13 @@ static enum ar_code put_written(struct ar_flow *f, const struct ar_event *ev)
         s->writer = f->dialect->writer_new(&how, s->losses, &f->arena);
     }
     struct ar_event with_usage = *ev;
+    struct ar_response started; /* an upstream that counts at its end: clients show the start's */
+    if (ev->kind == AR_EV_START && ev->answer && ev->answer->usage.in_total <= 0) {
+        started = *ev->answer;
+        started.usage.in_total = (int64_t)(f->outlined.body_bytes / 4 + 1);
+        started.usage.estimated = true;
+        with_usage.answer = &started;
+    }
     if (ev->kind == AR_EV_STOP && (!ev->usage || !ar_usage_is_known(ev->usage))) {
         ar_flow_estimate(f);
         with_usage.usage = &f->seat.usage;
