@@ -74,6 +74,10 @@ static void put_function(struct ar_anthropic_enc *e, const struct ar_tool *t)
     if (strict) {
         ar_jw_key_bool(w, "strict", true);
     }
+    if (t->defer && !e->native) {
+        ar_anthropic_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tools", "tools",
+                          "the upstream cannot load tools later: all are sent");
+    }
     ar_anthropic_put_cache(e, t->cache_ttl);
     ar_jw_close(w, '}');
 }

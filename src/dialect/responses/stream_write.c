@@ -160,13 +160,20 @@ static struct ar_responses_out *attach(struct ar_writer *w, struct ar_responses_
 
 /* --- calls --- */
 
+/* The client's tool of that name. A model may leave a namespace out: its member by the bare name
+ * is the second choice. */
 static const struct ar_tool *find_tool(const struct ar_request *r, struct ar_str name)
 {
-    const struct ar_tool *t = r ? r->tools : NULL;
-    while (t && (t->kind == AR_TOOL_SERVER || !ar_str_is(t->name, name))) {
-        t = t->next;
+    const struct ar_tool *member = NULL;
+    for (const struct ar_tool *t = r ? r->tools : NULL; t; t = t->next) {
+        if (t->kind != AR_TOOL_SERVER && ar_str_is(t->name, name)) {
+            return t;
+        }
+        if (!member && t->ns.n > 0 && ar_str_is(ar_responses_bare_name(t->ns, t->name), name)) {
+            member = t;
+        }
     }
-    return t;
+    return member;
 }
 
 /* A thought signature of Gemini's travels in a reasoning item of its own before the call. */

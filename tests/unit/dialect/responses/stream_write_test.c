@@ -472,6 +472,59 @@ static void a_ping_is_an_event(void **state)
     pen_close(&p);
 }
 
+static void call(struct pen *p, unsigned b, const char *name, const char *esc)
+{
+    struct ar_block meta = {.kind = AR_TOOL_USE, .id = AR_LIT("c"), .name = ar_str_of(name)};
+    put(p, (struct ar_event){.kind = AR_EV_BLOCK_START, .b = b, .block = &meta});
+    put(p,
+        (struct ar_event){.kind = AR_EV_DELTA, .b = b, .delta = AR_D_JSON, .text = ar_str_of(esc)});
+    put(p, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = b});
+}
+
+/* 8.3.5: a client runs these without asking, so only what is of the form is one. */
+static void a_call_has_the_kind_of_its_tool(void **state)
+{
+    (void)state;
+    static const char BODY[] =
+        "{\"model\":\"m\",\"tools\":[{\"type\":\"local_shell\"},{\"type\":\"apply_patch\"},"
+        "{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"}]}"
+        "]}";
+    static const struct {
+        const char *name, *esc, *want;
+    } CASES[] = {
+        {"local_shell", "{\\\"command\\\":[\\\"ls\\\"],\\\"env\\\":{\\\"A\\\":\\\"b\\\"}}",
+         "\"action\":{\"type\":\"exec\",\"command\":[\"ls\"],\"env\":{\"A\":\"b\"}}"},
+        {"local_shell", "{\\\"command\\\":[1]}", "\"type\":\"function_call\""},
+        {"local_shell", "{\\\"command\\\":[]}", "\"type\":\"function_call\""},
+        {"local_shell", "no JSON", "\"arguments\":\"no JSON\""},
+        {"apply_patch",
+         "{\\\"type\\\":\\\"delete_file\\\",\\\"path\\\":\\\"a\\\",\\\"diff\\\":\\\"\\\"}",
+         "\"operation\":{\"type\":\"delete_file\",\"path\":\"a\"}"},
+        {"apply_patch", "{\\\"type\\\":\\\"create_file\\\",\\\"path\\\":\\\"a\\\"}",
+         "\"type\":\"function_call\""},
+        {"n__f", "{}", "\"name\":\"f\",\"namespace\":\"n\""}, /* P-053 */
+        {"f", "{}", "\"name\":\"f\",\"namespace\":\"n\""},
+        {"g", "{}", "\"name\":\"g\",\"arguments\""},
+    };
+    struct ar_arena a;
+    struct ar_request *r = NULL;
+    struct ar_err err;
+    ar_arena_init(&a, 1 << 20);
+    assert_int_equal(
+        ar_responses_decode_request(ar_str_of(BODY), NULL, AR_OP_GENERATE, &a, &r, &err), AR_OK);
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct pen p;
+        pen_open(&p, r);
+        start(&p);
+        call(&p, 0, CASES[i].name, CASES[i].esc);
+        stop(&p, AR_STOP_TOOL_USE);
+        assert_true(ar_str_is_lit(check_grammar(&p), "response.completed"));
+        assert_true(count_of(&p, CASES[i].want) >= 2);
+        pen_close(&p);
+    }
+    ar_arena_done(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +535,7 @@ int main(void)
         cmocka_unit_test(reasons_that_are_no_completion),
         cmocka_unit_test(a_loss_of_the_answer_is_told_before_its_end),
         cmocka_unit_test(a_ping_is_an_event),
+        cmocka_unit_test(a_call_has_the_kind_of_its_tool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
