@@ -75,6 +75,8 @@ void ar_gemini_put_signature(struct ar_gemini_enc *e, const struct ar_opaque *si
 
 /* tools_write.c: tools and toolConfig. */
 void ar_gemini_put_tools(struct ar_gemini_enc *e);
+/* Is the tool declared as a function? */
+bool ar_gemini_is_function(const struct ar_gemini_enc *e, const struct ar_tool *t);
 /* Tool name as Gemini takes it: [A-Za-z_][A-Za-z0-9_.:-]{0,127}; itself, or a stable short form. */
 struct ar_str ar_gemini_tool_name(struct ar_gemini_enc *e, struct ar_str name);
 

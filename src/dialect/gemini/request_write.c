@@ -407,7 +407,7 @@ enum ar_code ar_gemini_encode_request(const struct ar_request *r, enum ar_op op,
     e.native = column_of(r) == IN_GEMINI;
     ar_map_init(&e.calls, 0);
     for (const struct ar_tool *tool = r->tools; tool; tool = tool->next) {
-        e.has_functions = e.has_functions || tool->kind != AR_TOOL_SERVER;
+        e.has_functions = e.has_functions || ar_gemini_is_function(&e, tool);
     }
     plan_format(&e);
     ar_jw_open(&e.w, '{');

@@ -68,6 +68,23 @@ static struct ar_str put_name(struct ar_gemini_enc *e, struct ar_str name)
 
 /* --- functions --- */
 
+static bool has_properties(const struct ar_gemini_enc *e, struct ar_str schema)
+{
+    struct ar_jdoc doc;
+    if (schema.n == 0 || ar_json_parse(schema, 2, e->a, &doc, NULL) != AR_OK) {
+        return false;
+    }
+    struct ar_jval root = ar_json_root(&doc), all = ar_json_get_lit(root, "properties");
+    return ar_json_count(all) > 0 || ar_json_get_lit(root, "$ref").doc;
+}
+
+/* A deferred tool without arguments stands for others that only its vendor can load. */
+bool ar_gemini_is_function(const struct ar_gemini_enc *e, const struct ar_tool *t)
+{
+    bool placeholder = t->defer && t->kind == AR_TOOL_FUNCTION && !has_properties(e, t->schema);
+    return t->kind != AR_TOOL_SERVER && !placeholder;
+}
+
 static void put_schema(struct ar_gemini_enc *e, struct ar_str schema)
 {
     bool lossy = false;
@@ -94,13 +111,6 @@ static void put_description(struct ar_gemini_enc *e, const struct ar_tool *t)
     }
     ar_jw_key(w, "description");
     ar_jw_raw(w, AR_LIT("\""));
-    if (t->ns.n > 0 && t->ns_about.n > 0) {
-        ar_buf_char(w->out, '[');
-        ar_json_escape(t->ns, w->out);
-        ar_buf_lit(w->out, ": ");
-        ar_buf_str(w->out, t->ns_about);
-        ar_buf_lit(w->out, "] ");
-    }
     ar_buf_str(w->out, t->description);
     if (t->grammar.n > 0) {
         ar_buf_str(w->out, t->description.n > 0 ? AR_LIT("\\n\\n") : AR_LIT(""));
@@ -117,6 +127,10 @@ static void put_function(struct ar_gemini_enc *e, const struct ar_tool *t)
     if (e->native && t->raw.n > 0 && !AR_HAS(e, SCHEMA_SUBSET)) {
         ar_jw_raw(&e->w, t->raw);
         return;
+    }
+    if (t->defer) {
+        ar_gemini_lose(e, AR_FATE_WARN, AR_APPROXIMATED, AR_F_TOOLS,
+                       "the upstream cannot load tools later: all are sent");
     }
     ar_jw_open(&e->w, '{');
     struct ar_str sent = put_name(e, t->name);
@@ -137,7 +151,7 @@ static void put_functions(struct ar_gemini_enc *e)
     ar_jw_key(&e->w, "functionDeclarations");
     ar_jw_open(&e->w, '[');
     for (const struct ar_tool *t = e->r->tools; t; t = t->next) {
-        if (t->kind != AR_TOOL_SERVER) {
+        if (ar_gemini_is_function(e, t)) {
             put_function(e, t);
             n++;
         }
@@ -227,10 +241,10 @@ static bool put_server(struct ar_gemini_enc *e, const struct ar_tool *t)
 
 /* --- toolConfig --- */
 
-static bool is_listed(const struct ar_request *r, struct ar_str name)
+static bool is_listed(const struct ar_gemini_enc *e, struct ar_str name)
 {
-    for (const struct ar_tool *t = r->tools; t; t = t->next) {
-        if (t->kind != AR_TOOL_SERVER && ar_str_is(t->name, name)) {
+    for (const struct ar_tool *t = e->r->tools; t; t = t->next) {
+        if (ar_gemini_is_function(e, t) && ar_str_is(t->name, name)) {
             return true;
         }
     }
@@ -242,7 +256,7 @@ static void put_names(struct ar_gemini_enc *e)
     ar_jw_key(&e->w, "allowedFunctionNames");
     ar_jw_open(&e->w, '[');
     for (const struct ar_name *n = e->r->set.choice_names; n; n = n->next) {
-        if (is_listed(e->r, n->s)) {
+        if (is_listed(e, n->s)) {
             ar_jw_text(&e->w, ar_gemini_tool_name(e, n->s));
         } else {
             ar_gemini_lose(e, AR_FATE_REJECT, AR_DROPPED, AR_F_CHOICE,
