@@ -232,22 +232,49 @@ static void put_story(struct ar_buf *out, const struct ar_block *list)
     }
 }
 
+static void expect_story(const struct ar_block *in, const struct ar_block *out, const char *what)
+{
+    struct ar_buf want, got;
+    ar_buf_init(&want, 1 << 24);
+    ar_buf_init(&got, 1 << 24);
+    put_story(&want, in);
+    put_story(&got, out);
+    if (!ar_str_is(ar_buf_view(&want), ar_buf_view(&got))) {
+        kit_show_difference(what, ar_buf_view(&want), ar_buf_view(&got));
+        fail();
+    }
+    ar_buf_done(&want);
+    ar_buf_done(&got);
+}
+
+/* The output as a client sends it back with its next request (P-096). */
+static const struct ar_block *as_history(struct pen *p)
+{
+    struct ar_str body = ar_buf_view(&p->out);
+    struct ar_frame f, last = {.data = AR_LIT("{}")};
+    struct ar_jdoc doc;
+    struct ar_request *r = NULL;
+    struct ar_err err;
+    while (kit_frame(&body, &p->a, &f)) {
+        last = f;
+    }
+    assert_int_equal(ar_json_parse(last.data, AR_JSON_DEPTH, &p->a, &doc, NULL), AR_OK);
+    struct ar_str output =
+        ar_json_raw(ar_json_get_lit(ar_json_get_lit(ar_json_root(&doc), "response"), "output"));
+    struct ar_str next = ar_arena_fmt(&p->a, "{\"model\":\"m\",\"input\":%.*s}", AR_FMT(output));
+    assert_int_equal(ar_responses_decode_request(next, NULL, AR_OP_GENERATE, &p->a, &r, &err),
+                     AR_OK);
+    assert_true(!r->turns || (r->turns->role == AR_ASSISTANT && !r->turns->next));
+    return r->turns ? r->turns->blocks : NULL;
+}
+
 static void check_same(struct pen *p)
 {
     struct ar_response *in = NULL, *out = read_back(p);
-    struct ar_buf want, got;
     assert_int_equal(ar_fold_finish(p->fold, &p->a, &in), AR_OK);
-    ar_buf_init(&want, 1 << 24);
-    ar_buf_init(&got, 1 << 24);
-    put_story(&want, in->blocks);
-    put_story(&got, out->blocks);
-    if (!ar_str_is(ar_buf_view(&want), ar_buf_view(&got))) {
-        kit_show_difference("read back", ar_buf_view(&want), ar_buf_view(&got));
-        fail();
-    }
+    expect_story(in->blocks, out->blocks, "read back");
+    expect_story(in->blocks, as_history(p), "as history");
     assert_int_equal(in->usage.in_total, out->usage.in_total);
-    ar_buf_done(&want);
-    ar_buf_done(&got);
 }
 
 /* --- any order of events --- */
