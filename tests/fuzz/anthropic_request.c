@@ -1,4 +1,4 @@
-/* A Messages body: outline, decode, seal, and encode for both dialects, with the capabilities and
+/* A Messages body: outline, decode, seal, and encode for three dialects, with the capabilities and
  * the policy that the first bytes choose (a bare body: that its hash chooses). Checked besides:
  * what decodes is refused or encoded the same twice, and what comes out for this dialect decodes
  * again (P-013). */
@@ -99,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         AR_ASSERT(ar_str_is(outline.model, r->model) && outline.stream == r->stream);
         encode_for(&ar_dialect_anthropic, r, &t, head[8]);
         encode_for(&ar_dialect_chat, r, &t, head[8]);
+        encode_for(&ar_dialect_responses, r, &t, head[8]);
     }
     ar_arena_done(&a);
     return 0;

@@ -1,4 +1,4 @@
-/* A client's request in the Chat dialect: outline, decode, seal, encode for both dialects. The
+/* A client's request in the Chat dialect: outline, decode, seal, encode for every dialect. The
  * first byte chooses quirks and capabilities. What was encoded must be JSON again, and what is
  * decoded must have an outline. */
 #include "dialect/dialect.h"
@@ -9,7 +9,7 @@
 static void encode(const struct ar_request *r, unsigned d, uint64_t bits, struct ar_arena *a)
 {
     struct ar_target t = {.model = AR_LIT("m"),
-                          .vendor = d == AR_DIALECT_CHAT ? AR_VENDOR_OPENAI : AR_VENDOR_ANTHROPIC,
+                          .vendor = ar_dialect_by_id(d)->vendor,
                           .quirks = bits,
                           .caps = bits * UINT64_C(0x9E3779B1),
                           .max_out_tokens = 64000,
@@ -49,8 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         if (seen == AR_OK && !ar_str_is(o.model, r->model)) {
             abort();
         }
-        encode(r, AR_DIALECT_CHAT, bits, &a);
-        encode(r, AR_DIALECT_ANTHROPIC, bits, &a);
+        for (unsigned d = 0; d < AR_DIALECT_COUNT; d++) {
+            if (ar_dialect_by_id(d)->encode_request) {
+                encode(r, d, bits, &a);
+            }
+        }
     }
     ar_arena_done(&a);
     return 0;
