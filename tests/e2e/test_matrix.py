@@ -12,7 +12,7 @@ import pytest
 from matrix import DIALECTS
 from matrix.cells import cells, expected, features, losses, mark
 from matrix.exchange import Exchange, Pair
-from matrix.neutral import FORMAT, TOOLS, StreamError, usage_of
+from matrix.neutral import CUSTOM, FORMAT, TOOLS, StreamError, usage_of
 
 FEATURES = {f["name"]: f for f in features()}
 LOSSES = losses()
@@ -95,12 +95,17 @@ def check_seen(seen, ask, more, differs, upstream):
         "system": ask.get("system", []), "items": flat(ask) + more, "stop": ask.get("stop", []), "think": bool(ask.get("think")),
         "tools": [(n, TOOLS[n]["description"], TOOLS[n]["schema"]) for n in ask.get("tools", [])],
         "format": FORMAT if ask.get("format") else None, "settings": ask.get("settings", {}), "opaque": [], "thoughts": [],
+        "search": bool(ask.get("search")), "n": ask.get("n", 1), "user": ask.get("user"), "tier": ask.get("tier"),
     }
+    if ask.get("json"):
+        want["format"] = "json_object"
+    if ask.get("custom"):
+        want["tools"] = [(CUSTOM["name"], CUSTOM["description"], None)]
     for name in ("choice", "parallel", "max"):
         if name in ask:
             want[name] = ask[name]
     want.update({k.removeprefix("seen_"): v for k, v in differs.items() if k.startswith("seen_")})
-    want["items"] = tuples(want["items"])
+    want["items"], want["tools"] = tuples(want["items"]), [tuple(t) for t in want["tools"]]
     for name, value in want.items():
         got = getattr(seen, name)
         got = tuples(got) if name == "items" else got
@@ -121,7 +126,8 @@ def check_got(got, say, differs, model, pair):
     want = {
         "text": "".join(i["text"] for i in items if "text" in i), "thinking": "".join(i["think"] for i in items if "think" in i),
         "refusal": "".join(i["refusal"] for i in items if "refusal" in i), "stop": stop, "model": model,
-        "calls": [(i["call"], i["name"], i["args"]) for i in items if "call" in i],
+        "calls": [(i["call"], i["name"], i["args"]) if "call" in i else (i["freeform"], i["name"], i["input"])
+                  for i in items if "call" in i or "freeform" in i],
         "sequence": sequence, "usage": usage_of(say),
     }
     want.update({k.removeprefix("got_"): v for k, v in differs.items() if k.startswith("got_")})

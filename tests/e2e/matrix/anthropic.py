@@ -59,6 +59,10 @@ def request(ask, model, stream):
         body["tool_choice"] = {**choice, **({"disable_parallel_tool_use": not ask["parallel"]} if "parallel" in ask else {})}
     if ask.get("format"):
         body["output_config"] = {"format": {"type": "json_schema", "schema": FORMAT}}
+    if ask.get("search"):
+        body["tools"] = [{"type": "web_search_20250305", "name": "web_search"}]
+    if "user" in ask:
+        body["metadata"] = {"user_id": ask["user"]}
     if "stop" in ask:
         body["stop_sequences"] = ask["stop"]
     if ask.get("think"):
@@ -154,6 +158,9 @@ def blocks_of(say):
             out.append({"type": "redacted_thinking", "data": SIGNATURE})
         elif "call" in item:
             out.append({"type": "tool_use", "id": item["call"], "name": item["name"], "input": item["args"], "caller": {"type": "direct"}})
+        elif "freeform" in item:
+            out.append({"type": "tool_use", "id": item["freeform"], "name": item["name"], "input": {"input": item["input"]},
+                        "caller": {"type": "direct"}})
     return out
 
 
@@ -222,7 +229,10 @@ def see(path, body):
         value = message["content"]
         for one in [{"type": "text", "text": value}] if isinstance(value, str) else value:
             see_block(seen, message["role"], one)
-    seen.tools = [(t["name"], t.get("description"), t["input_schema"]) for t in body.get("tools") or []]
+    tools = body.get("tools") or []
+    seen.tools = [(t["name"], t.get("description"), t["input_schema"]) for t in tools if "input_schema" in t]
+    seen.search = any(t.get("type", "").startswith("web_search_") for t in tools)
+    seen.user, seen.tier = (body.get("metadata") or {}).get("user_id"), body.get("service_tier")
     choice = body.get("tool_choice") or {}
     seen.choice = choice.get("name") or {"any": "required"}.get(choice.get("type"), choice.get("type"))
     seen.parallel = not choice["disable_parallel_tool_use"] if "disable_parallel_tool_use" in choice else None

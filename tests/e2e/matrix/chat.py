@@ -4,7 +4,7 @@ import json
 
 from harness import canon
 
-from .neutral import FORMAT, TOOLS, Got, Seen, StreamError, arguments, dump, pieces, usage_of
+from .neutral import CUSTOM, FORMAT, TOOLS, Got, Seen, StreamError, arguments, dump, pieces, usage_of
 
 ID = "chatcmpl-matrix00000000000000000000001"
 NAMES_STOP = False  # a stop string that matched is no reason of its own
@@ -75,6 +75,13 @@ def request(ask, model, stream):
         body["parallel_tool_calls"] = ask["parallel"]
     if ask.get("format"):
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": "town", "strict": True, "schema": FORMAT}}
+    if ask.get("json"):
+        body["response_format"] = {"type": "json_object"}
+    if ask.get("custom"):
+        body["tools"] = [{"type": "custom", "custom": CUSTOM}]
+    if ask.get("search"):
+        body["web_search_options"] = {}
+    body.update({k: ask[v] for k, v in (("n", "n"), ("safety_identifier", "user"), ("service_tier", "tier")) if v in ask})
     if "max" in ask:
         body["max_completion_tokens"] = ask["max"]
     if "stop" in ask:
@@ -103,11 +110,17 @@ def read(body):
     return Got(
         text=message["content"] or "", thinking=message.get("reasoning_content") or message.get("reasoning") or "",
         refusal=message.get("refusal") or "", model=body["model"],
-        calls=[(c["id"], c["function"]["name"], arguments(c["function"]["arguments"])) for c in calls],
+        calls=[call_of(c) for c in calls],
         stop="refusal" if message.get("refusal") or stop == "filter" else stop, opaque=[o for o in opaque if o],
         usage={"in": usage["prompt_tokens"], "out": usage["completion_tokens"], "cached": details.get("cached_tokens", 0),
                "written": details.get("cache_write_tokens", 0),
                "reasoning": (usage.get("completion_tokens_details") or {}).get("reasoning_tokens", 0)})
+
+
+def call_of(call):
+    if call["type"] == "custom":
+        return call["id"], call["custom"]["name"], call["custom"]["input"]
+    return call["id"], call["function"]["name"], arguments(call["function"]["arguments"])
 
 
 def assemble(events, native=False):
@@ -152,9 +165,11 @@ def add_detail(details, fragment):
 
 def add_call(calls, fragment):
     if fragment["index"] == len(calls):
-        calls.append({"id": fragment["id"], "type": "function", "function": {"name": fragment["function"]["name"], "arguments": ""}})
+        kind, inner = fragment["type"], "input" if fragment["type"] == "custom" else "arguments"
+        calls.append({"id": fragment["id"], "type": kind, kind: {"name": fragment[kind]["name"], inner: ""}})
     call = calls[fragment["index"]]
-    call["function"]["arguments"] += fragment.get("function", {}).get("arguments") or ""
+    kind, inner = call["type"], "input" if call["type"] == "custom" else "arguments"
+    call[kind][inner] += fragment.get(kind, {}).get(inner) or ""
     if "extra_content" in fragment:
         call["extra_content"] = fragment["extra_content"]
 
@@ -184,6 +199,9 @@ def message_of(say):
         elif "call" in item:
             message.setdefault("tool_calls", []).append({"id": item["call"], "type": "function", "function": {
                 "name": item["name"], "arguments": dump(item["args"])}})
+        elif "freeform" in item:
+            message.setdefault("tool_calls", []).append({"id": item["freeform"], "type": "custom", "custom": {
+                "name": item["name"], "input": item["input"]}})
     if details:
         message["reasoning_details"] = details
     return message
@@ -219,9 +237,10 @@ def frames(say, end=True):
     for name in ("content", "refusal"):
         out += [chunk({name: p}) for p in pieces(message[name])] if message[name] else []
     for index, call in enumerate(message.get("tool_calls", [])):
-        start = {"index": index, "id": call["id"], "type": "function", "function": {"name": call["function"]["name"], "arguments": ""}}
+        kind, inner = call["type"], "input" if call["type"] == "custom" else "arguments"
+        start = {"index": index, "id": call["id"], "type": kind, kind: {"name": call[kind]["name"], inner: ""}}
         out.append(chunk({"tool_calls": [start]}))
-        out += [chunk({"tool_calls": [{"index": index, "function": {"arguments": p}}]}) for p in pieces(call["function"]["arguments"])]
+        out += [chunk({"tool_calls": [{"index": index, kind: {inner: p}}]}) for p in pieces(call[kind][inner])]
     if end:
         out += [chunk(finish=FINISH[say["stop"]]), chunk(choices=[], usage=usage_body(say)), "data: [DONE]\n\n"]
     return out
@@ -242,7 +261,7 @@ def see(path, body):
     for message in body["messages"]:
         see_message(seen, message)
     for tool in body.get("tools") or []:
-        function = tool["function"]
+        function = tool[tool["type"]]
         seen.tools.append((function["name"], function.get("description"), function.get("parameters")))
     choice = body.get("tool_choice")
     seen.choice = choice["function"]["name"] if isinstance(choice, dict) else choice
@@ -253,6 +272,8 @@ def see(path, body):
     seen.stop = [stop] if isinstance(stop, str) else stop
     seen.max = body.get("max_completion_tokens", body.get("max_tokens"))
     seen.think = bool(body.get("reasoning_effort") or body.get("reasoning"))
+    seen.search, seen.n = "web_search_options" in body, body.get("n", 1)
+    seen.user, seen.tier = body.get("safety_identifier", body.get("user")), body.get("service_tier")
     seen.settings = {k: body[k] for k in ("temperature", "top_p", "seed") if k in body}
     return seen
 

@@ -56,6 +56,14 @@ def request(ask, model, stream):
     config = body["generationConfig"]
     if ask.get("format"):
         config.update(responseMimeType="application/json", responseJsonSchema=FORMAT)
+    if ask.get("json"):
+        config["responseMimeType"] = "application/json"
+    if ask.get("search"):
+        body["tools"] = [{"googleSearch": {}}]
+    if "n" in ask:
+        config["candidateCount"] = ask["n"]
+    if "tier" in ask:
+        body["serviceTier"] = ask["tier"]
     if "max" in ask:
         config["maxOutputTokens"] = ask["max"]
     if "stop" in ask:
@@ -150,6 +158,9 @@ def parts_of(say):
         elif "call" in item:
             out.append({"functionCall": {"id": item["call"], "name": item["name"], "args": item["args"]}, **signature})
             signature = {}
+        elif "freeform" in item:
+            out.append({"functionCall": {"id": item["freeform"], "name": item["name"], "args": {"input": item["input"]}}, **signature})
+            signature = {}
         elif "text" in item:
             out.append({"text": item["text"], **signature})
             signature = {}
@@ -214,6 +225,8 @@ def see(path, body):
     for one in body["contents"]:
         for part_ in one["parts"]:
             see_part(seen, "assistant" if one.get("role") == "model" else "user", part_)
+    seen.search = any("googleSearch" in t for t in body.get("tools") or [])
+    seen.tier = body.get("serviceTier")
     for tool in body.get("tools") or []:
         for f in tool.get("functionDeclarations", []):
             seen.tools.append((f["name"], f.get("description"), f.get("parametersJsonSchema")))
@@ -221,7 +234,8 @@ def see(path, body):
     names = choice.get("allowedFunctionNames")
     seen.choice = names[0] if names else {"AUTO": "auto", "NONE": "none", "ANY": "required"}.get(choice.get("mode"))
     config = body.get("generationConfig") or {}
-    seen.format = config.get("responseJsonSchema") if config.get("responseMimeType") == "application/json" else None
+    seen.format = config.get("responseJsonSchema", "json_object") if config.get("responseMimeType") == "application/json" else None
+    seen.n = config.get("candidateCount", 1)
     seen.stop = config.get("stopSequences") or []
     seen.max = config.get("maxOutputTokens")
     thinking = config.get("thinkingConfig") or {}

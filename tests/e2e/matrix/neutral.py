@@ -17,6 +17,7 @@ TOOLS = {
         "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}},
     "screenshot": {"description": "Looks at the screen", "schema": {"type": "object", "properties": {}}},
 }
+CUSTOM = {"name": "sketch", "description": "Draws what the text says"}  # a tool that takes text, not JSON
 FORMAT = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
           "required": ["city", "people"], "additionalProperties": False}
 USAGE = {"in": 100, "cached": 0, "written": 0, "out": 20, "reasoning": 0}
@@ -50,6 +51,10 @@ class Seen:
     think: bool = False
     opaque: list = field(default_factory=list)
     settings: dict = field(default_factory=dict)
+    search: bool = False
+    n: int = 1
+    user: object = None
+    tier: object = None
     thoughts: list = field(default_factory=list)  # texts of thoughts in a history, where they mean nothing to the upstream
 
 

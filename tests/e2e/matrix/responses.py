@@ -2,7 +2,7 @@
 
 import json
 
-from .neutral import FORMAT, TOOLS, Got, Seen, StreamError, arguments, dump, pieces, usage_of
+from .neutral import CUSTOM, FORMAT, TOOLS, Got, Seen, StreamError, arguments, dump, pieces, usage_of
 
 SIGNATURE = "gAAAAABmatrix/ZW5jcnlwdGVk+cmVhc29uaW5n=="
 ID = "resp_" + "0123456789abcdef" * 3
@@ -65,6 +65,13 @@ def request(ask, model, stream):
         body["parallel_tool_calls"] = ask["parallel"]
     if ask.get("format"):
         body["text"] = {"format": {"type": "json_schema", "name": "town", "strict": True, "schema": FORMAT}}
+    if ask.get("json"):
+        body["text"] = {"format": {"type": "json_object"}}
+    if ask.get("custom"):
+        body["tools"] = [{"type": "custom", **CUSTOM}]
+    if ask.get("search"):
+        body["tools"] = [{"type": "web_search"}]
+    body.update({k: ask[v] for k, v in (("safety_identifier", "user"), ("service_tier", "tier")) if v in ask})
     if "max" in ask:
         body["max_output_tokens"] = ask["max"]
     if ask.get("think"):
@@ -91,6 +98,8 @@ def read(body):
         elif item["type"] == "reasoning":
             got.thinking += "\n\n".join(s["text"] for s in item["summary"])
             got.opaque += [item["encrypted_content"]] if item.get("encrypted_content") else []
+        elif item["type"] == "custom_tool_call":
+            got.calls.append((item["call_id"], item["name"], item["input"]))
         else:
             assert item["type"] == "function_call", item
             got.calls.append((item["call_id"], item["name"], arguments(item["arguments"])))
@@ -133,6 +142,8 @@ def assemble(events, native=False):
         elif kind == "response.function_call_arguments.delta":
             assert frame["item_id"] == added[frame["output_index"]]["id"], frame
             deltas[frame["item_id"]] = deltas.get(frame["item_id"], "") + frame["delta"]
+        elif kind == "response.custom_tool_call_input.delta":
+            deltas[frame["item_id"]] = deltas.get(frame["item_id"], "") + frame["delta"]
         elif kind in ("response.completed", "response.incomplete"):
             last = frame["response"]
         elif kind == "response.failed":
@@ -154,6 +165,8 @@ def check_items(last, done, added, deltas):
             assert deltas.get(item["id"], "") == text, "deltas and item differ"
         elif item["type"] == "function_call":
             assert deltas.get(item["id"], "") == item["arguments"], "deltas and arguments differ"
+        elif item["type"] == "custom_tool_call":
+            assert deltas.get(item["id"], "") == item["input"], "deltas and input differ"
 
 
 def read_error(body):
@@ -175,6 +188,9 @@ def items_of(say):
         elif "call" in item:
             out.append({"id": "fc_" + tail, "type": "function_call", "status": "completed", "call_id": item["call"],
                         "name": item["name"], "arguments": dump(item["args"])})
+        elif "freeform" in item:
+            out.append({"id": "ctc_" + tail, "type": "custom_tool_call", "status": "completed", "call_id": item["freeform"],
+                        "name": item["name"], "input": item["input"]})
         else:
             text = item.get("think")
             out.append({"id": "rs_" + tail, "type": "reasoning", "encrypted_content": SIGNATURE,
@@ -237,6 +253,11 @@ def put_item(put, at, item, end):
         for piece in pieces(item["arguments"]):
             put("response.function_call_arguments.delta", **where, delta=piece)
         put("response.function_call_arguments.done", **where, arguments=item["arguments"], name=item["name"])
+    elif item["type"] == "custom_tool_call":
+        put("response.output_item.added", output_index=at, item={**item, "status": "in_progress", "input": ""})
+        for piece in pieces(item["input"]):
+            put("response.custom_tool_call_input.delta", **where, delta=piece)
+        put("response.custom_tool_call_input.done", **where, input=item["input"])
     else:
         put("response.output_item.added", output_index=at, item={**item, "summary": [], "encrypted_content": "gAAAAearly"})
         for index, part in enumerate(item["summary"]):
@@ -266,7 +287,10 @@ def see(path, body):
     value = body["input"]
     for item in [{"role": "user", "content": value}] if isinstance(value, str) else value:
         see_item(seen, item)
-    seen.tools = [(t["name"], t.get("description"), t["parameters"]) for t in body.get("tools") or []]
+    tools = body.get("tools") or []
+    seen.tools = [(t["name"], t.get("description"), t.get("parameters")) for t in tools if "name" in t]
+    seen.search = any(t["type"] == "web_search" for t in tools)
+    seen.user, seen.tier = body.get("safety_identifier", body.get("user")), body.get("service_tier")
     choice = body.get("tool_choice")
     seen.choice = choice["name"] if isinstance(choice, dict) else choice
     seen.parallel = body.get("parallel_tool_calls")
