@@ -71,6 +71,34 @@ void ar_responses_make_echo(const struct ar_request *r, struct ar_buf *ret)
         ar_jw_raw(&j, ar_json_is_nil(vals[i]) ? ECHO[i].missing : ar_json_raw(vals[i]));
     }
     ar_jw_key_bool(&j, "store", r && r->is_stored);
+    struct ar_jval talk = r && r->wire ? ar_json_get_lit(ar_json_root(r->wire), "conversation")
+                                       : (struct ar_jval){NULL, 0};
+    if (ar_json_is(talk, AR_J_OBJECT)) {
+        ar_jw_key_raw(&j, "conversation", ar_json_raw(talk));
+    } else if (ar_json_is(talk, AR_J_STRING)) {
+        ar_jw_key(&j, "conversation");
+        ar_jw_open(&j, '{');
+        ar_jw_key_raw(&j, "id", ar_json_raw(talk));
+        ar_jw_close(&j, '}');
+    }
+}
+
+/* The tier in this wire's words; others are not told. */
+static void put_tier(struct ar_jw *j, struct ar_str tier)
+{
+    static const struct ar_str KNOWN[] = {AR_LIT_INIT("default"),  AR_LIT_INIT("auto"),
+                                          AR_LIT_INIT("flex"),     AR_LIT_INIT("priority"),
+                                          AR_LIT_INIT("scale"),    AR_LIT_INIT("fast"),
+                                          AR_LIT_INIT("ultrafast")};
+    tier = ar_str_is_lit(tier, "standard") ? KNOWN[0] : tier;
+    ar_jw_key(j, "service_tier");
+    for (size_t i = 0; i < sizeof KNOWN / sizeof *KNOWN; i++) {
+        if (ar_str_is(tier, KNOWN[i])) {
+            ar_jw_esc(j, tier);
+            return;
+        }
+    }
+    ar_jw_null(j);
 }
 
 /* --- how it ended --- */
@@ -221,12 +249,7 @@ void ar_responses_put_response(struct ar_writer *w, struct ar_jw *j, const char 
     } else {
         ar_jw_null(j);
     }
-    ar_jw_key(j, "service_tier");
-    if (w->service_tier.n > 0) {
-        ar_jw_text(j, w->service_tier);
-    } else {
-        ar_jw_null(j);
-    }
+    put_tier(j, w->service_tier);
     ar_buf_str(j->out, ar_buf_view(&w->echo));
     ar_jw_close(j, '}');
 }
