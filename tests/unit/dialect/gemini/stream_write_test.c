@@ -290,6 +290,107 @@ static void bytes_are_those_of_the_decoded_text(void **state)
     }
 }
 
+/* --- any order of events --- */
+
+static unsigned next_random(unsigned *seed, unsigned below)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return (*seed >> 16) % below;
+}
+
+struct told {
+    unsigned calls, thoughts, texts; /* calls begun; characters of deltas */
+};
+
+/* Some events of up to four blocks that are open at once. */
+static struct told play(struct pen *p, unsigned seed)
+{
+    static const enum ar_block_kind kinds[] = {AR_TEXT, AR_THINKING, AR_TOOL_USE, AR_REFUSAL,
+                                               AR_REDACTED_THINKING};
+    enum ar_block_kind open[64];
+    bool ended[64] = {false};
+    unsigned n = 0;
+    struct told told = {0, 0, 0};
+    struct ar_opaque sig = {
+        .vendor = AR_VENDOR_ANTHROPIC, .form = AR_SIGNATURE, .data = AR_LIT("c2ln")};
+    for (unsigned step = 0; step < 60; step++) {
+        unsigned b = n ? next_random(&seed, n) : 0;
+        unsigned act = next_random(&seed, 6);
+        if ((act == 0 || n == 0) && n < 64) {
+            open[n] = kinds[next_random(&seed, 5)];
+            begin(p, n, open[n], open[n] == AR_TOOL_USE ? "id" : NULL);
+            told.calls += open[n] == AR_TOOL_USE;
+            n++;
+        } else if (ended[b]) {
+            continue;
+        } else if (act == 1) {
+            end(p, b);
+            ended[b] = true;
+        } else if (act == 2 && open[b] != AR_REFUSAL) {
+            put(p, (struct ar_event){
+                       .kind = AR_EV_DELTA, .b = b, .delta = AR_D_SIGNATURE, .opaque = &sig});
+        } else if (open[b] == AR_TOOL_USE) {
+            delta(p, b, AR_D_JSON, "{\\\"");
+        } else if (open[b] == AR_THINKING) {
+            delta(p, b, AR_D_THINKING, "t");
+            told.thoughts++;
+        } else if (open[b] != AR_REDACTED_THINKING) {
+            delta(p, b, open[b] == AR_TEXT ? AR_D_TEXT : AR_D_REFUSAL, "x");
+            told.texts++;
+        }
+    }
+    stop(p, AR_STOP_END);
+    return told;
+}
+
+/* Counts what the chunks say; each is a candidate with parts of one data field, the last one alone
+ * says how it ended. */
+static struct told hear(struct ar_jval root)
+{
+    struct told heard = {0, 0, 0};
+    uint32_t n = ar_json_count(root);
+    for (uint32_t i = 0; i < n; i++) {
+        struct ar_jval c = ar_json_at(ar_json_get_lit(ar_json_at(root, i), "candidates"), 0);
+        struct ar_jval parts = ar_json_get_lit(ar_json_get_lit(c, "content"), "parts");
+        assert_int_equal(ar_json_get_lit(c, "finishReason").doc != NULL, i + 1 == n);
+        assert_true(ar_json_count(parts) > 0);
+        for (struct ar_jiter it = ar_json_iter(parts); ar_json_next(&it);) {
+            struct ar_jval text = ar_json_get_lit(it.val, "text"),
+                           call = ar_json_get_lit(it.val, "functionCall");
+            assert_true((text.doc != NULL) != (call.doc != NULL));
+            heard.calls += call.doc != NULL;
+            assert_true(!call.doc || ar_json_is(ar_json_get_lit(call, "args"), AR_J_OBJECT));
+            *(ar_json_get_lit(it.val, "thought").doc ? &heard.thoughts : &heard.texts) +=
+                (unsigned)ar_json_esc(text).n;
+        }
+    }
+    return heard;
+}
+
+/* P-179 P-180 */
+static void any_order_keeps_the_grammar(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed < 400; seed++) {
+        for (unsigned shown = 0; shown < 2; shown++) {
+            struct pen p;
+            struct ar_jdoc doc;
+            pen_open(&p, &ar_framing_json_array);
+            if (!shown) {
+                ar_gemini_writer_done(p.w);
+                p.request.set.show = AR_SHOW_OMITTED;
+                struct ar_write_how how = {.request = &p.request, .model = AR_LIT("m")};
+                p.w = ar_gemini_writer_new(&how, &p.l, &p.a);
+            }
+            struct told told = play(&p, seed), heard = hear(parse(&p, &doc));
+            assert_int_equal(heard.calls, told.calls);
+            assert_int_equal(heard.texts, told.texts);
+            assert_int_equal(heard.thoughts, shown ? told.thoughts : 0);
+            pen_close(&p);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +402,7 @@ int main(void)
         cmocka_unit_test(calls_without_ids_get_their_own),
         cmocka_unit_test(usage_is_cumulative),
         cmocka_unit_test(a_call_has_a_limit),
+        cmocka_unit_test(any_order_keeps_the_grammar),
         cmocka_unit_test(bytes_are_those_of_the_decoded_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
