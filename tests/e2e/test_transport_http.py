@@ -62,10 +62,11 @@ def test_404_outside_v1(to_chat):
     assert got.json["error"]["type"] == "invalid_request_error"
 
 
-def test_websocket_is_426(to_chat):
+def test_websocket_is_426_elsewhere(to_chat):
+    """Only Responses has that transport (test_responses_ws.py)."""
     head = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13",
             "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    got = to_chat.gate.get("/v1/responses", head)
+    got = to_chat.gate.get("/v1/chat/completions", head)
     assert got.status == 426, got
 
 
