@@ -128,8 +128,10 @@ static enum ar_code read_member(struct ar_responses_in *in, struct ar_jval v,
     struct ar_jval format = ar_json_get_lit(v, "format");
     struct ar_tool t = {.kind = is_custom ? AR_TOOL_CUSTOM : AR_TOOL_FUNCTION,
                         .ns = ns->name,
-                        .ns_about = ns->about,
-                        .raw = ar_json_raw(v)};
+                        .ns_about = ns->about};
+    if (ar_json_get_lit(v, "type").doc) { /* else it is no tool of this wire */
+        t.raw = ar_json_raw(v);
+    }
     enum ar_code c = ar_responses_need(in, v, AR_LIT("name"), &name);
     if (c != AR_OK || (c = ar_json_text(name, in->a, &t.name, in->err)) != AR_OK) {
         return c;
