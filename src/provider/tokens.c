@@ -18,8 +18,8 @@
 
 enum {
     ENTRIES_MAX = 256,
-    EARLY_MS = 300000, /* renewed when so little is left */
-    SPARE_MS = 10000,  /* not used when so little is left */
+    EARLY_MS = 300000, /* renewed when so little is left, or half of its life */
+    SPARE_MS = 10000,  /* not used when so little is left, or a tenth of its life */
     FAILED_MS = 5000,
     CONNECT_MS = 5000,
     ANSWER_MS = 10000,
@@ -34,7 +34,7 @@ struct entry {
     uint8_t digest[32];
     char *token; /* owns; NULL: none */
     size_t token_n;
-    int64_t ends_ms, failed_until_ms;
+    int64_t renew_ms, ends_ms, failed_until_ms;
     struct ar_err why; /* of the last failure */
     struct ar_node waiting;
     /* the fetch; x NULL: none */
@@ -139,7 +139,9 @@ static void succeed(struct entry *e, struct ar_str token, int64_t lives_ms)
     AR_ASSERT(e->token != NULL);
     memcpy(e->token, token.p, token.n);
     e->token_n = token.n;
-    e->ends_ms = ar_loop_now_ms(e->tokens->loop) + lives_ms;
+    int64_t ends_ms = ar_loop_now_ms(e->tokens->loop) + lives_ms;
+    e->renew_ms = ends_ms - (lives_ms / 2 < EARLY_MS ? lives_ms / 2 : EARLY_MS);
+    e->ends_ms = ends_ms - (lives_ms / 10 < SPARE_MS ? lives_ms / 10 : SPARE_MS);
     e->failed_until_ms = 0;
     end_fetch(e);
     wake_all(e);
@@ -295,16 +297,16 @@ enum ar_poll ar_tokens_get(struct ar_tokens *t, struct ar_str secret, const stru
                            struct ar_token_wait *w, struct ar_str *ret_token, struct ar_err *err)
 {
     struct entry *e = find(t, secret);
-    int64_t now = ar_loop_now_ms(t->loop), left = e->token ? e->ends_ms - now : 0;
+    int64_t now = ar_loop_now_ms(t->loop);
     bool fails = now < e->failed_until_ms;
-    if (left < EARLY_MS && !e->x && !fails) {
+    if ((!e->token || now >= e->renew_ms) && !e->x && !fails) {
         struct ar_err why = {0};
         if (begin(e, secret, near, &why) != AR_OK) {
             fail(e, &why);
             fails = true;
         }
     }
-    if (left > SPARE_MS) {
+    if (e->token && now < e->ends_ms) {
         *ret_token = ar_str_n(e->token, e->token_n);
         return AR_READY;
     }

@@ -243,3 +243,19 @@ def test_pictures_by_url_are_fetched_first(gateway, upstream):
     got = gate.chat({"model": CLAUDE, "messages": [{"role": "user", "content": content}]})
     assert got.status == 200, got
     assert upstream.last.json["messages"][0]["content"][1]["source"]["type"] == "base64"
+
+
+@pytest.mark.parametrize("status,text,client_status,code", [
+    (400, "Input is too long for requested model.", 400, "context_length_exceeded"),
+    (400, "The provided model identifier is invalid.", 400, "model_not_found"),
+    (400, "Invocation of model ID x with on-demand throughput isn't supported.", 400, "model_not_found"),
+    (424, "The model failed.", 502, "upstream_error"),
+    (429, "Too many requests, please wait before trying again.", 429, "upstream_rate_limited"),
+])
+def test_what_bedrock_says_is_understood(gateway, upstream, status, text, client_status, code):
+    _, _, full = aws_key()
+    upstream.handler = wire.whole({"message": text}, status)
+    gate = gateway(bedrock(upstream, full, max_retries=0))
+    got = gate.chat(wire.ask("chat", model=CLAUDE))
+    assert got.status == client_status, got
+    assert code in (got.error, got.json["error"].get("code")), got

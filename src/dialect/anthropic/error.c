@@ -224,6 +224,7 @@ static const struct {
     {AR_LIT_INIT("maximum context length"), IS_CONTEXT},
     {AR_LIT_INIT("exceeds the available context"), IS_CONTEXT},
     {AR_LIT_INIT("exceeds the maximum number of tokens"), IS_CONTEXT},
+    {AR_LIT_INIT("input is too long"), IS_CONTEXT}, /* Bedrock */
     {AR_LIT_INIT("credit balance is too low"), IS_BILLING},
     {AR_LIT_INIT("spend limit"), IS_BILLING},
     {AR_LIT_INIT("spending limit"), IS_BILLING},
@@ -237,6 +238,8 @@ static const struct {
     {AR_LIT_INIT("invalid_api_key"), IS_AUTH},
     {AR_LIT_INIT("authentication_error"), IS_AUTH},
     {AR_LIT_INIT("model_not_found"), IS_MODEL},
+    {AR_LIT_INIT("model identifier is invalid"), IS_MODEL}, /* Bedrock */
+    {AR_LIT_INIT("on-demand throughput"), IS_MODEL},        /* Bedrock: wants a profile's name */
     {AR_LIT_INIT("content policy"), IS_POLICY},
     {AR_LIT_INIT("content_policy"), IS_POLICY},
     {AR_LIT_INIT("content filtering policy"), IS_POLICY},
@@ -307,6 +310,9 @@ static void classify(struct ar_fault *f, int status)
     case 408:
     case 504:
         blame(f, AR_UPSTREAM_TIMEOUT, AR_OF_PLACE);
+        return;
+    case 424: /* Bedrock: the model failed */
+        blame(f, AR_UPSTREAM_ERROR, AR_OF_PLACE);
         return;
     case 409:
         blame(f, AR_CONFLICT, AR_OF_CALLER);
