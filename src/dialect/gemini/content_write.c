@@ -48,9 +48,8 @@ static void lose_block(struct run *s, const struct ar_block *b)
         ar_gemini_lose_as(s->e, AR_FATE_REJECT, AR_DROPPED, "compaction",
                           "a compacted history belongs to the vendor that made it");
     } else if (b->kind >= AR_SERVER_TOOL_USE) {
-        bool file = ar_str_is_lit(b->name, "container_upload");
-        ar_gemini_lose(s->e, file ? AR_FATE_REJECT : AR_FATE_WARN, AR_DROPPED, AR_F_SERVER_TOOLS,
-                       "another vendor's item");
+        ar_gemini_lose(s->e, ar_block_is_needed(b) ? AR_FATE_REJECT : AR_FATE_WARN, AR_DROPPED,
+                       AR_F_SERVER_TOOLS, "another vendor's item");
     }
 }
 

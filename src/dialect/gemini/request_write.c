@@ -5,6 +5,8 @@
  * tools, reasoning and schemas have files of their own. Owns nothing. */
 #include "dialect/gemini/encode.h"
 
+#include "dialect/field.h"
+
 enum { STOPS_MAX = 5 };
 
 enum column { IN_CHAT, IN_ANTHROPIC, IN_RESPONSES, IN_GEMINI, COLUMNS };
@@ -14,7 +16,7 @@ static const char *const FIELDS[AR_F_COUNT][COLUMNS] = {
     [AR_F_CHOICE] = {"tool_choice", "tool_choice", "tool_choice", "toolConfig"},
     [AR_F_PARALLEL] = {"parallel_tool_calls", "tool_choice.disable_parallel_tool_use",
                        "parallel_tool_calls", "toolConfig"},
-    [AR_F_EFFORT] = {"reasoning_effort", "thinking", "reasoning",
+    [AR_F_EFFORT] = {"reasoning_effort", "thinking", "reasoning.effort",
                      "generationConfig.thinkingConfig"},
     [AR_F_FORMAT] = {"response_format", "output_config", "text.format",
                      "generationConfig.responseMimeType"},
@@ -44,7 +46,7 @@ static enum column column_of(const struct ar_request *r)
 void ar_gemini_lose_as(struct ar_gemini_enc *e, enum ar_fate fate, enum ar_loss what,
                        const char *field, const char *why)
 {
-    enum ar_code code = ar_lose(e->l, fate, what, field, why);
+    enum ar_code code = ar_lose(e->l, fate, what, ar_dialect_field(e->r->dialect, field), why);
     e->code = e->code == AR_OK ? code : e->code;
 }
 
