@@ -100,7 +100,7 @@ struct ar_event {
     struct ar_str raw, text;
     const struct ar_block *block;
     const struct ar_opaque *opaque;
-    const struct ar_response *answer; /* STOP: grounding and safety, or NULL */
+    const struct ar_response *answer; /* STOP: grounding, safety, logprobs, or NULL */
     const struct ar_usage *usage;     /* USAGE and STOP; STOP: final, or NULL when unknown */
     const struct ar_stop *stop;
     const struct ar_fault *fault;

@@ -167,6 +167,7 @@ enum ar_code ar_fold_put(struct ar_fold *f, const struct ar_event *ev)
         if (ev->answer) {
             f->head.grounding = ar_copy_str(ev->answer->grounding, &f->a);
             f->head.safety = ar_copy_str(ev->answer->safety, &f->a);
+            f->head.logprobs = ar_copy_str(ev->answer->logprobs, &f->a);
         }
         __attribute__((fallthrough));
     case AR_EV_USAGE:

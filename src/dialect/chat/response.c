@@ -442,7 +442,7 @@ static void write_choice(struct answer *x, const struct ar_response *r, int64_t 
     ar_jw_key(w, "message");
     write_message(x, r, seen);
     ar_jw_key(w, "logprobs");
-    if (r->logprobs.p) {
+    if (r->logprobs.p && (!x->how->request || x->how->request->set.logprobs)) { /* asked for */
         ar_jw_raw(w, r->logprobs);
     } else {
         ar_jw_null(w);

@@ -157,3 +157,27 @@ struct ar_jval ar_responses_out_thinking(struct ar_jval item)
     }
     return ar_json_get_lit(item, "content");
 }
+
+/* The lists of all texts as one; the elements are the same on both wires. */
+struct ar_str ar_responses_out_logprobs(struct ar_jval output, struct ar_arena *a)
+{
+    struct ar_buf out;
+    ar_buf_init(&out, a->max_bytes);
+    for (struct ar_jiter it = ar_json_iter(output); ar_json_next(&it);) {
+        struct ar_jiter part = ar_json_iter(ar_json_get_lit(it.val, "content"));
+        while (ar_json_next(&part)) {
+            struct ar_jiter one = ar_json_iter(ar_json_get_lit(part.val, "logprobs"));
+            while (ar_json_next(&one)) {
+                ar_buf_str(&out, out.n > 0 ? AR_LIT(",") : AR_LIT("{\"content\":["));
+                ar_buf_str(&out, ar_json_raw(one.val));
+            }
+        }
+    }
+    struct ar_str text = {0};
+    if (out.n > 0) {
+        ar_buf_lit(&out, "],\"refusal\":null}");
+        text = ar_arena_copy(a, ar_buf_view(&out));
+    }
+    ar_buf_done(&out);
+    return text;
+}

@@ -216,6 +216,7 @@ enum ar_code ar_responses_decode_response(struct ar_str body, const struct ar_re
         read_item(&rd, it.val);
     }
     ar_responses_out_facts(root, a, r);
+    r->logprobs = ar_responses_out_logprobs(ar_json_get_lit(root, "output"), a);
     if (!ar_responses_out_stop(root, rd.seen, a, &r->stop, ret_fault)) {
         return ret_fault->code;
     }

@@ -105,12 +105,14 @@ static void on_end(struct ar_reader *r, struct ar_jval root)
         return;
     }
     ar_responses_note_end(r, response); /* again: now all items are seen */
+    r->answer.logprobs = ar_responses_out_logprobs(ar_json_get_lit(response, "output"), r->a);
     bool knows = ar_usage_is_known(&r->answer.usage);
     if (knows) {
         ar_responses_push(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->answer.usage});
     }
     ar_responses_push(r, (struct ar_event){.kind = AR_EV_STOP,
                                            .stop = &r->stop,
+                                           .answer = &r->answer,
                                            .usage = knows ? &r->answer.usage : NULL});
     ar_responses_push(r, (struct ar_event){.kind = AR_EV_END});
     r->ended = true;

@@ -267,6 +267,19 @@ static void lose_server_tool(struct ar_responses_enc *e, const struct ar_tool *t
 
 /* --- the list --- */
 
+/* Does the wire form hold what the wire demands? Forms of Chat are read as well. */
+static bool is_wire_form(struct ar_responses_enc *e, const struct ar_tool *t)
+{
+    struct ar_jdoc doc;
+    if (t->raw.n == 0 || ar_json_parse(t->raw, 1, e->a, &doc, NULL) != AR_OK) {
+        return false;
+    }
+    struct ar_jval root = ar_json_root(&doc);
+    bool is_named = t->kind == AR_TOOL_SERVER || t->native != AR_NATIVE_NONE ||
+                    ar_json_is(ar_json_get_lit(root, "name"), AR_J_STRING);
+    return is_named && ar_json_esc(ar_json_get_lit(root, "type")).n > 0;
+}
+
 static void write_tool(struct ar_responses_enc *e, const struct ar_tool *t)
 {
     bool own = t->vendor == AR_VENDOR_OPENAI && t->raw.n > 0 && e->r->dialect != AR_DIALECT_CHAT;
@@ -274,7 +287,7 @@ static void write_tool(struct ar_responses_enc *e, const struct ar_tool *t)
         if (is_first_of_space(e, t)) {
             write_space(e, t);
         }
-    } else if (e->native && t->raw.n > 0 && t->ns.n == 0) {
+    } else if (e->native && t->ns.n == 0 && is_wire_form(e, t)) {
         name_with_undo(e, t->name);
         ar_jw_raw(&e->w, t->raw);
     } else if (t->kind == AR_TOOL_SERVER && own) {
