@@ -17,6 +17,19 @@ enum ar_gemini_chunk_member {
     AR_C_COUNT
 };
 
+/* Members of a candidate. */
+enum ar_gemini_candidate_member {
+    AR_K_CONTENT,
+    AR_K_FINISH,
+    AR_K_WHY,
+    AR_K_GROUNDING,
+    AR_K_SAFETY,
+    AR_K_LOGPROBS,
+    AR_K_COUNT
+};
+
+enum { AR_GEMINI_USAGE_EVERY = 16 }; /* chunks in a row whose counts may go unread */
+
 struct ar_gemini_args; /* arguments that come in pieces; stream_args.c */
 
 struct ar_reader {
@@ -37,6 +50,8 @@ struct ar_reader {
     struct ar_stop stop;
     struct ar_str finish;  /* dec: the last finishReason; empty: none yet */
     struct ar_str blocked; /* dec: promptFeedback.blockReason */
+    struct ar_buf late;    /* owns; usageMetadata (relay: the chunk) that is not read yet */
+    unsigned unread;       /* chunks since counts were read */
     bool has_usage, started, ended, broken;
     bool said, called, ends_in_call; /* any content; any call; nothing came after the last call */
 
@@ -60,9 +75,11 @@ bool ar_gemini_pick_chunk(struct ar_jval root, struct ar_jval ret[AR_C_COUNT]);
 /* The candidate that is read; absent when it is not in this chunk. */
 struct ar_jval ar_gemini_candidate(const struct ar_reader *r, struct ar_jval candidates);
 void ar_gemini_note_start(struct ar_reader *r, const struct ar_jval c[AR_C_COUNT]);
-/* true: they changed. */
+/* true: they are known and changed. */
 bool ar_gemini_note_usage(struct ar_reader *r, struct ar_jval usage);
-void ar_gemini_note_finish(struct ar_reader *r, struct ar_jval candidate);
+void ar_gemini_note_finish(struct ar_reader *r, const struct ar_jval k[AR_K_COUNT]);
+/* Members of a candidate, absent ones of an absent candidate. */
+void ar_gemini_pick_candidate(struct ar_jval candidate, struct ar_jval ret[AR_K_COUNT]);
 void ar_gemini_note_feedback(struct ar_reader *r, struct ar_jval feedback);
 /* How it ended, from all that was noted. false: that is no end; the fault is pushed. */
 bool ar_gemini_settle_stop(struct ar_reader *r);

@@ -71,6 +71,9 @@ bool ar_gemini_pick_chunk(struct ar_jval root, struct ar_jval ret[AR_C_COUNT])
 struct ar_jval ar_gemini_candidate(const struct ar_reader *r, struct ar_jval candidates)
 {
     int64_t at = 0;
+    if (r->candidate == 0 && ar_json_count(candidates) == 1) { /* nearly always */
+        return ar_json_at(candidates, 0);
+    }
     for (struct ar_jiter it = ar_json_iter(candidates); ar_json_next(&it); at++) {
         int64_t index = at;
         struct ar_jval v = ar_json_get_lit(it.val, "index");
@@ -82,6 +85,19 @@ struct ar_jval ar_gemini_candidate(const struct ar_reader *r, struct ar_jval can
         }
     }
     return (struct ar_jval){0};
+}
+
+void ar_gemini_pick_candidate(struct ar_jval candidate, struct ar_jval ret[AR_K_COUNT])
+{
+    static const struct ar_str KEYS[AR_K_COUNT] = {
+        [AR_K_CONTENT] = AR_LIT_INIT("content"),
+        [AR_K_FINISH] = AR_LIT_INIT("finishReason"),
+        [AR_K_WHY] = AR_LIT_INIT("finishMessage"),
+        [AR_K_GROUNDING] = AR_LIT_INIT("groundingMetadata"),
+        [AR_K_SAFETY] = AR_LIT_INIT("safetyRatings"),
+        [AR_K_LOGPROBS] = AR_LIT_INIT("logprobsResult"),
+    };
+    ar_json_pick(candidate, KEYS, AR_K_COUNT, ret);
 }
 
 /* A string's text, decoded, in the arena. */
@@ -131,15 +147,17 @@ static struct ar_str finish_of_number(struct ar_jval v)
     return known ? ar_str_of(NAMES[n]) : AR_LIT("OTHER");
 }
 
-void ar_gemini_note_finish(struct ar_reader *r, struct ar_jval candidate)
+void ar_gemini_note_finish(struct ar_reader *r, const struct ar_jval k[AR_K_COUNT])
 {
-    struct ar_jval v = ar_json_get_lit(candidate, "finishReason");
+    struct ar_jval v = k[AR_K_FINISH], why = k[AR_K_WHY];
+    if (!v.doc) {
+        return;
+    }
     struct ar_str finish = ar_json_is(v, AR_J_STRING) ? keep_text(r, v) : finish_of_number(v);
     if (finish.n == 0 || ar_str_is_lit(finish, "FINISH_REASON_UNSPECIFIED")) {
         return;
     }
     r->finish = finish;
-    struct ar_jval why = ar_json_get_lit(candidate, "finishMessage");
     if (ar_json_esc(why).n > 0) {
         r->stop.explanation = ar_arena_copy(r->a, ar_json_esc(why));
     }
@@ -147,6 +165,9 @@ void ar_gemini_note_finish(struct ar_reader *r, struct ar_jval candidate)
 
 void ar_gemini_note_feedback(struct ar_reader *r, struct ar_jval feedback)
 {
+    if (!feedback.doc) {
+        return;
+    }
     struct ar_jval v = ar_json_get_lit(feedback, "blockReason");
     struct ar_jval why = ar_json_get_lit(feedback, "blockReasonMessage");
     if (ar_json_is(v, AR_J_STRING) &&
@@ -199,25 +220,49 @@ bool ar_gemini_settle_stop(struct ar_reader *r)
 /* --- translated --- */
 
 /* Raw side facts of the candidate; the last ones count. */
-static void note_facts(struct ar_reader *r, struct ar_jval candidate)
+static void note_facts(struct ar_reader *r, const struct ar_jval k[AR_K_COUNT])
 {
-    struct ar_jval grounding = ar_json_get_lit(candidate, "groundingMetadata"),
-                   safety = ar_json_get_lit(candidate, "safetyRatings"),
-                   logprobs = ar_json_get_lit(candidate, "logprobsResult");
-    if (ar_json_count(grounding) > 0 && !ar_str_is(ar_json_raw(grounding), r->answer.grounding)) {
-        r->answer.grounding = ar_arena_copy(r->a, ar_json_raw(grounding));
+    struct ar_str grounding = ar_json_raw(k[AR_K_GROUNDING]), safety = ar_json_raw(k[AR_K_SAFETY]);
+    if (ar_json_count(k[AR_K_GROUNDING]) > 0 && !ar_str_is(grounding, r->answer.grounding)) {
+        r->answer.grounding = ar_arena_copy(r->a, grounding);
     }
-    if (ar_json_count(safety) > 0 && !ar_str_is(ar_json_raw(safety), r->answer.safety)) {
-        r->answer.safety = ar_arena_copy(r->a, ar_json_raw(safety));
+    if (ar_json_count(k[AR_K_SAFETY]) > 0 && !ar_str_is(safety, r->answer.safety)) {
+        r->answer.safety = ar_arena_copy(r->a, safety);
     }
-    if (r->whole && ar_json_is(logprobs, AR_J_OBJECT)) {
-        r->answer.logprobs = ar_gemini_read_logprobs(logprobs, r->a);
+    if (r->whole && ar_json_is(k[AR_K_LOGPROBS], AR_J_OBJECT)) {
+        r->answer.logprobs = ar_gemini_read_logprobs(k[AR_K_LOGPROBS], r->a);
+    }
+}
+
+/* Every chunk counts anew, and nobody wants to know each time: what is not read now is kept for the
+ * end. true: they were read, and changed. */
+static bool take_usage(struct ar_reader *r, struct ar_jval usage, bool is_due)
+{
+    if (!ar_json_is(usage, AR_J_OBJECT)) {
+        return false;
+    }
+    if (!is_due && r->has_usage && ++r->unread < AR_GEMINI_USAGE_EVERY) {
+        ar_buf_clear(&r->late);
+        ar_buf_str(&r->late, ar_json_raw(usage));
+        return false;
+    }
+    r->unread = 0;
+    ar_buf_clear(&r->late);
+    return ar_gemini_note_usage(r, usage);
+}
+
+static void read_late_usage(struct ar_reader *r)
+{
+    struct ar_jdoc doc;
+    if (r->late.n > 0 &&
+        ar_json_parse(ar_buf_view(&r->late), AR_JSON_DEPTH, r->a, &doc, NULL) == AR_OK) {
+        (void)ar_gemini_note_usage(r, ar_json_root(&doc));
     }
 }
 
 void ar_gemini_read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_str data)
 {
-    struct ar_jval c[AR_C_COUNT];
+    struct ar_jval c[AR_C_COUNT], k[AR_K_COUNT];
     if (!ar_gemini_pick_chunk(root, c)) {
         ar_gemini_fail(r, AR_UPSTREAM_ERROR,
                        "the upstream's stream has a frame that is not a JSON object");
@@ -227,7 +272,9 @@ void ar_gemini_read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_st
         ar_gemini_fail_by(r, data, (struct ar_str){NULL, 0});
         return;
     }
-    bool changed = ar_gemini_note_usage(r, c[AR_C_USAGE]);
+    struct ar_jval candidate = ar_gemini_candidate(r, c[AR_C_CANDIDATES]);
+    ar_gemini_pick_candidate(candidate, k);
+    bool changed = take_usage(r, c[AR_C_USAGE], k[AR_K_FINISH].doc || !candidate.doc);
     if (!r->started) {
         ar_gemini_note_start(r, c);
         r->answer.usage = r->usage;
@@ -237,14 +284,13 @@ void ar_gemini_read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_st
         ar_gemini_push(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage});
     }
     ar_gemini_note_feedback(r, c[AR_C_FEEDBACK]);
-    struct ar_jval candidate = ar_gemini_candidate(r, c[AR_C_CANDIDATES]);
-    struct ar_jval parts = ar_json_get_lit(ar_json_get_lit(candidate, "content"), "parts");
+    struct ar_jval parts = ar_json_get_lit(k[AR_K_CONTENT], "parts");
     for (struct ar_jiter it = ar_json_iter(parts); ar_json_next(&it) && !r->ended;) {
         ar_gemini_read_part(r, it.val);
     }
-    if (!r->ended && candidate.doc) {
-        note_facts(r, candidate);
-        ar_gemini_note_finish(r, candidate);
+    if (!r->ended) {
+        note_facts(r, k);
+        ar_gemini_note_finish(r, k);
     }
 }
 
@@ -254,6 +300,7 @@ void ar_gemini_end_answer(struct ar_reader *r)
     if (r->ended || !ar_gemini_settle_stop(r)) {
         return;
     }
+    read_late_usage(r);
     ar_gemini_cite(r);
     ar_gemini_close_block(r);
     ar_gemini_push(r, (struct ar_event){.kind = AR_EV_STOP,
@@ -340,6 +387,7 @@ struct ar_reader *ar_gemini_reader_new(const struct ar_read_how *how, struct ar_
     r->open_b = -1;
     ar_usage_clear(&r->usage);
     ar_usage_clear(&r->answer.usage);
+    ar_buf_init(&r->late, 65536);
     return r;
 }
 
@@ -350,6 +398,7 @@ void ar_gemini_reader_done(struct ar_reader *r)
     }
     free(r->queue);
     ar_jtape_done(&r->tape);
+    ar_buf_done(&r->late);
     ar_gemini_args_done(r->args);
     r->queue = NULL;
     r->args = NULL;

@@ -1,6 +1,8 @@
 /* The stream of a native call: its bytes are relayed, and only what the gateway must know is read:
  * the first content (which commits), usage, how it ended, errors. Every chunk of this wire carries
- * the usage so far, so every chunk is parsed; there are few, and they are big. Owns nothing. */
+ * the usage so far; once content was shown, only now and then is a chunk parsed for that alone, and
+ * each that has one of the keys that tell more, which cannot stand inside a string unescaped. Owns
+ * nothing. */
 #include "dialect/gemini/reader.h"
 
 /* raw goes with the first event of the frame; what follows it shows no bytes of its own. */
@@ -45,7 +47,9 @@ static void put_first_content(struct ar_reader *r, enum ar_block_kind kind, stru
 
 void ar_gemini_note_candidate(struct ar_reader *r, struct ar_jval candidate, struct ar_str *raw)
 {
-    struct ar_jval parts = ar_json_get_lit(ar_json_get_lit(candidate, "content"), "parts");
+    struct ar_jval k[AR_K_COUNT];
+    ar_gemini_pick_candidate(candidate, k);
+    struct ar_jval parts = ar_json_get_lit(k[AR_K_CONTENT], "parts");
     enum ar_block_kind kind;
     struct ar_str text;
     for (struct ar_jiter it = ar_json_iter(parts); ar_json_next(&it);) {
@@ -59,13 +63,16 @@ void ar_gemini_note_candidate(struct ar_reader *r, struct ar_jval candidate, str
             }
         }
     }
-    ar_gemini_note_finish(r, candidate);
-    r->rests = r->rests || ar_json_get_lit(candidate, "finishReason").doc != NULL;
+    ar_gemini_note_finish(r, k);
+    r->rests = r->rests || k[AR_K_FINISH].doc != NULL;
 }
 
 static void note(struct ar_reader *r, struct ar_jval c[AR_C_COUNT], struct ar_str *raw)
 {
     bool changed = ar_gemini_note_usage(r, c[AR_C_USAGE]);
+    if (ar_json_is(c[AR_C_USAGE], AR_J_OBJECT)) {
+        ar_buf_clear(&r->late);
+    }
     if (!r->started) {
         ar_gemini_note_start(r, c);
         r->answer.usage = r->usage;
@@ -80,9 +87,20 @@ static void note(struct ar_reader *r, struct ar_jval c[AR_C_COUNT], struct ar_st
     }
 }
 
+/* Counts of the last chunk that was not looked into, when none came after it. */
+static void read_late_usage(struct ar_reader *r)
+{
+    struct ar_jval c[AR_C_COUNT];
+    if (r->late.n > 0 && ar_jtape_parse(&r->tape, ar_buf_view(&r->late), &r->doc, NULL) == AR_OK &&
+        ar_gemini_pick_chunk(ar_json_root(&r->doc), c)) {
+        (void)ar_gemini_note_usage(r, c[AR_C_USAGE]);
+    }
+}
+
 void ar_gemini_relay_end(struct ar_reader *r)
 {
     struct ar_str none = AR_LIT("");
+    read_late_usage(r);
     if (!ar_gemini_settle_stop(r)) {
         return;
     }
@@ -97,12 +115,49 @@ void ar_gemini_relay_end(struct ar_reader *r)
     r->ended = true;
 }
 
+static bool has(struct ar_str data, const char *key, size_t n)
+{
+    return memmem(data.p, data.n, key, n) != NULL;
+}
+#define HAS(data, l) has((data), "" l, sizeof(l) - 1)
+
+/* Errors and refusals of the prompt come in objects of their own, so as the first key. */
+static bool begins_with_candidates(struct ar_str data)
+{
+    static const struct ar_str KEY = AR_LIT_INIT("\"candidates\"");
+    data = ar_str_from(data, 1);
+    while (data.n > 0 && strchr(" \t\r\n", data.p[0])) {
+        data = ar_str_from(data, 1);
+    }
+    return ar_str_has_prefix(data, KEY);
+}
+
+/* More text of an answer that is under way, and nothing else. */
+static bool tells_nothing(struct ar_reader *r, struct ar_str data)
+{
+    bool quiet = r->committed && r->has_usage && !r->ends_in_call && r->finish.n == 0 &&
+                 r->unread + 1 < AR_GEMINI_USAGE_EVERY;
+    if (!quiet || !begins_with_candidates(data) || HAS(data, "\"finishReason\"") ||
+        HAS(data, "\"functionCall\"")) {
+        r->unread = 0;
+        return false;
+    }
+    r->unread++;
+    ar_buf_clear(&r->late);
+    ar_buf_str(&r->late, data);
+    return true;
+}
+
 void ar_gemini_relay_frame(struct ar_reader *r, const struct ar_frame *f)
 {
     struct ar_str data = ar_str_trim(f->data), raw = f->raw;
     struct ar_jval c[AR_C_COUNT];
     if (data.n == 0) { /* a comment is no sign of an answer */
         ar_gemini_push(r, (struct ar_event){.kind = AR_EV_PING, .raw = raw});
+        return;
+    }
+    if (tells_nothing(r, data)) {
+        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
         return;
     }
     if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) == AR_OK &&

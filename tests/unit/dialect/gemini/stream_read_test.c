@@ -138,6 +138,37 @@ static void test_a_cut_relay_does_not_end(void **state)
     done(&s);
 }
 
+/* Chunks whose counts grow: they are looked at now and then, and the last ones count. */
+static void test_counts_that_grow(void **state)
+{
+    (void)state;
+    struct ar_buf sse;
+    ar_buf_init(&sse, 1 << 20);
+    for (unsigned i = 1; i <= 40; i++) {
+        ar_buf_fmt(&sse,
+                   "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"%u\"}]}}],"
+                   "\"usageMetadata\":{\"promptTokenCount\":3,\"candidatesTokenCount\":%u,"
+                   "\"totalTokenCount\":%u}}\r\n\r\n",
+                   i, i, i + 3);
+    }
+    ar_buf_put(&sse, "", 1);
+    struct seen s = read_in_steps(sse.p, true, 1000);
+    assert_true(s.failed && s.usages >= 2 && s.usages <= 5 && s.raw_only > 30);
+    done(&s);
+    sse.n--;
+    ar_buf_lit(&sse, "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\r\n\r\n");
+    ar_buf_put(&sse, "", 1);
+    for (unsigned relay = 0; relay < 2; relay++) {
+        s = read_in_steps(sse.p, relay, 1000);
+        assert_true(s.ended && s.usages >= 2 && s.usages <= 5);
+        assert_int_equal(s.stop, AR_STOP_END);
+        assert_int_equal(s.usage.in_total, 3);
+        assert_int_equal(s.usage.out_total, 40);
+        done(&s);
+    }
+    ar_buf_done(&sse);
+}
+
 static void test_nonsense_fails(void **state)
 {
     (void)state;
@@ -200,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_the_same_however_it_is_cut),
         cmocka_unit_test(test_a_relay_loses_nothing),
         cmocka_unit_test(test_a_cut_relay_does_not_end),
+        cmocka_unit_test(test_counts_that_grow),
         cmocka_unit_test(test_nonsense_fails),
         cmocka_unit_test(test_it_lingers_for_late_chunks),
         cmocka_unit_test(test_odd_pieces),
