@@ -75,6 +75,18 @@ static struct ar_str service_of(struct ar_str host)
     return ar_str_is_lit(first, "bedrock-mantle") ? first : AR_LIT("bedrock");
 }
 
+/* The region that an address of AWS itself names (bedrock-runtime.eu-west-1.amazonaws.com) is the
+ * one to sign for; behind other addresses it is the configured one. */
+static struct ar_str region_of(const struct ar_call_spec *s)
+{
+    struct ar_str rest = s->origin.host, first, region;
+    bool aws =
+        ar_str_has_prefix(rest, AR_LIT("bedrock-")) &&
+        (ar_str_has(rest, AR_LIT(".amazonaws.com")) || ar_str_has_suffix(rest, AR_LIT(".api.aws")));
+    return aws && ar_str_split(&rest, '.', &first) && ar_str_split(&rest, '.', &region) ? region
+                                                                                        : s->region;
+}
+
 /* The Host header as it goes out: with the port unless it is the scheme's own. */
 static struct ar_str host_of(const struct ar_origin *o, struct ar_arena *a)
 {
@@ -108,7 +120,7 @@ static enum ar_code aws_sign(struct ar_auth_job *j, struct ar_err *err)
     size_t at = ar_str_find_char(s->path, '?');
     struct ar_sigv4_ask ask = {.access_key = key.id,
                                .secret_key = key.secret,
-                               .region = s->region,
+                               .region = region_of(s),
                                .service = service_of(s->origin.host),
                                .now_unix = j->now_unix,
                                .method = s->method,

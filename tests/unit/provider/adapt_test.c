@@ -115,6 +115,14 @@ static void test_proofs_of_aws(void **state)
          "bedrock-runtime.eu-west-1.amazonaws.com",
          "AWS4-HMAC-SHA256 Credential=ID/20150830/eu-west-1/bedrock/aws4_request, "
          "SignedHeaders=host;x-amz-date, Signature="},
+        {"ID:SECRET", "bedrock-runtime.ap-south-1.amazonaws.com", 443, true,
+         "bedrock-runtime.ap-south-1.amazonaws.com",
+         "AWS4-HMAC-SHA256 Credential=ID/20150830/ap-south-1/bedrock/aws4_request, "
+         "SignedHeaders=host;x-amz-date, Signature="},
+        {"ID:SECRET", "vpce-1.bedrock-runtime.ap-south-1.vpce.amazonaws.com", 443, true,
+         "vpce-1.bedrock-runtime.ap-south-1.vpce.amazonaws.com",
+         "AWS4-HMAC-SHA256 Credential=ID/20150830/eu-west-1/bedrock/aws4_request, "
+         "SignedHeaders=host;x-amz-date, Signature="},
         {"ID:SECRET:A:B", "bedrock-mantle.eu-west-1.api.aws", 8443, true,
          "bedrock-mantle.eu-west-1.api.aws:8443",
          "AWS4-HMAC-SHA256 Credential=ID/20150830/eu-west-1/bedrock-mantle/aws4_request, "
