@@ -23,6 +23,7 @@ struct ar_anthropic_enc {
     bool open_tool_loop;             /* the last assistant turn called tools and has no thinking */
     unsigned cache_seen, cache_skip; /* breakpoints met, and how many of the first to leave out */
     unsigned name_limit;
+    unsigned mcp_servers; /* that were written among the tools */
     /* decided before anything is written */
     enum ar_choice choice;
     struct ar_str choice_name; /* dec, as sent */
@@ -54,6 +55,10 @@ void ar_anthropic_put_cache(struct ar_anthropic_enc *e, struct ar_str ttl);
 struct ar_str ar_anthropic_tool_name(struct ar_anthropic_enc *e, struct ar_str name);
 void ar_anthropic_add_undo(struct ar_anthropic_enc *e, enum ar_undo_how how, struct ar_str sent,
                            struct ar_str name);
+/* mcp_write.c: the toolset of a Responses client's MCP server, as one of the tools; false: it has
+ * no equal. And the servers of those that were written. */
+bool ar_anthropic_put_toolset(struct ar_anthropic_enc *e, const struct ar_tool *t);
+void ar_anthropic_put_mcp(struct ar_anthropic_enc *e);
 /* Schema with what strict output demands (PROTOCOLS 6.3): additionalProperties false on every
  * object, unsupported keywords moved into descriptions. schema_write.c. Arena; the schema itself
  * when it cannot be read. */

@@ -292,6 +292,10 @@ static void put_headers(struct ar_anthropic_enc *e)
     if (ret->header_count > 0) { /* put_think's beta, joined with the client's below */
         ours = ret->headers[--ret->header_count].value;
     }
+    if (e->mcp_servers > 0) {
+        struct ar_str mcp = AR_LIT("mcp-client-2025-11-20");
+        ours = ours.n > 0 ? ar_arena_fmt(e->a, "%.*s,%.*s", AR_FMT(ours), AR_FMT(mcp)) : mcp;
+    }
     ret->headers[ret->header_count++] = (struct ar_wire_header){
         AR_LIT("anthropic-version"), as_client ? set->version : AR_LIT("2023-06-01")};
     bool theirs = e->native && set->betas.n > 0 && (e->t->quirks & AR_QUIRK(BETA_HEADERS));
@@ -331,6 +335,7 @@ enum ar_code ar_anthropic_encode_request(const struct ar_request *r, enum ar_op 
     ar_anthropic_put_messages(&e);
     e.cache_seen = 0;
     ar_anthropic_put_tools(&e);
+    ar_anthropic_put_mcp(&e);
     ar_anthropic_put_think(&e);
     put_settings(&e);
     ar_jw_close(w, '}');

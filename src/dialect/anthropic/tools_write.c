@@ -165,7 +165,7 @@ static void put_server(struct ar_anthropic_enc *e, const struct ar_tool *t)
         ar_jw_raw(&e->w, t->raw);
     } else if (ours && ar_str_is_lit(t->name, "web_search")) {
         put_web_search(e, t);
-    } else {
+    } else if (!ar_anthropic_put_toolset(e, t)) {
         ar_anthropic_lose(e, is_vital(t) ? AR_FATE_REJECT : AR_FATE_WARN, AR_DROPPED, "tools",
                           "tools", "the upstream has no such tool");
     }
