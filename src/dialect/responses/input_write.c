@@ -363,7 +363,8 @@ void ar_responses_write_input(struct ar_responses_enc *e)
         }
     }
     ar_jw_close(&e->w, ']');
-    if (last && last->role == AR_ASSISTANT && e->r->dialect == AR_DIALECT_ANTHROPIC) {
+    bool same_words = e->native || e->r->dialect == AR_DIALECT_CHAT;
+    if (last && last->role == AR_ASSISTANT && !same_words) {
         ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "messages",
                           "the upstream reads a trailing assistant message as history, not as a "
                           "start to continue");

@@ -54,7 +54,9 @@ static enum ar_effort wanted_effort(const struct ar_settings *s)
 static enum ar_effort settle_effort(struct ar_responses_enc *e)
 {
     enum ar_effort level = wanted_effort(&e->r->set);
-    bool knows = ar_responses_can(e, AR_CAP(REASONING)), unknown = e->t->caps == 0;
+    bool refuses = ar_responses_has(e, AR_QUIRK(NO_REASONING_EFFORT));
+    bool knows = ar_responses_can(e, AR_CAP(REASONING)) && !refuses,
+         unknown = e->t->caps == 0 && !refuses;
     if (level == AR_EFFORT_UNSET || e->native) {
         return level;
     }

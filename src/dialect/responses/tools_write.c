@@ -404,7 +404,13 @@ static void write_choice(struct ar_responses_enc *e, unsigned tools)
         ar_jw_lit(&e->w, "none");
         return;
     case AR_CHOICE_REQUIRED:
-        ar_jw_lit(&e->w, "required");
+        if (ar_responses_has(e, AR_QUIRK(NO_TOOL_CHOICE_REQUIRED))) {
+            ar_responses_lose(e, AR_FATE_WARN, AR_EMULATED, "tool_choice",
+                              "the upstream cannot be made to call any tool");
+            ar_jw_lit(&e->w, "auto");
+        } else {
+            ar_jw_lit(&e->w, "required");
+        }
         return;
     case AR_CHOICE_NAMED:
         write_name(e, s->choice_names ? s->choice_names->s : AR_LIT(""));
@@ -442,7 +448,14 @@ void ar_responses_write_tools(struct ar_responses_enc *e)
     unsigned tools = write_list(e);
     undo_history_names(e);
     write_choice(e, tools);
-    if (e->r->set.parallel == AR_SET && tools > 0) {
+    if (e->r->set.parallel != AR_SET || tools == 0) {
+        return;
+    }
+    if (!ar_responses_has(e, AR_QUIRK(NO_PARALLEL_FLAG))) {
         ar_jw_key_bool(&e->w, "parallel_tool_calls", e->r->set.parallel_on);
+    } else if (!e->r->set.parallel_on) {
+        ar_responses_lose(e, AR_FATE_WARN, AR_DROPPED,
+                          ar_responses_field(e, "parallel_tool_calls", "disable_parallel_tool_use"),
+                          "the upstream has no control of parallel calls");
     }
 }
