@@ -22,6 +22,7 @@ enum ar_gemini_field {
     AR_F_ARGUMENTS,
     AR_F_TIER,
     AR_F_SERVER_TOOLS,
+    AR_F_SEARCH,
     AR_F_COUNT
 };
 

@@ -28,6 +28,7 @@ static const char *const FIELDS[AR_F_COUNT][COLUMNS] = {
     [AR_F_FILE_ID] = {"file_id", "file_id", "file_id", "fileData"},
     [AR_F_ARGUMENTS] = {"arguments", "input", "arguments", "args"},
     [AR_F_TIER] = {"service_tier", "service_tier", "service_tier", "serviceTier"},
+    [AR_F_SEARCH] = {"web_search_options", "tools", "tools", "tools"},
     [AR_F_SERVER_TOOLS] = {"messages", "server_tool_use", "input", "contents"},
 };
 

@@ -95,7 +95,9 @@ static void put_schema(struct ar_gemini_enc *e, struct ar_str schema)
         ar_jw_key_raw(&e->w, "parametersJsonSchema", schema);
         return;
     }
-    ar_jw_key_raw(&e->w, "parameters", ar_gemini_subset_schema(schema, e->a, &lossy));
+    if (has_properties(e, schema)) { /* an object without any is refused in this form */
+        ar_jw_key_raw(&e->w, "parameters", ar_gemini_subset_schema(schema, e->a, &lossy));
+    }
     if (lossy) {
         ar_gemini_lose(e, AR_FATE_WARN, AR_APPROXIMATED, AR_F_TOOLS,
                        "the upstream knows fewer constraints than JSON Schema has");
@@ -233,7 +235,8 @@ static bool put_server(struct ar_gemini_enc *e, const struct ar_tool *t)
         return true;
     }
     if (has_wishes(e, t->raw)) {
-        drop_server(e, AR_FATE_WARN, "the upstream's search takes no settings");
+        ar_gemini_lose(e, AR_FATE_WARN, AR_DROPPED, AR_F_SEARCH,
+                       "the upstream's search takes no settings");
     }
     ar_jw_raw(&e->w, AR_LIT("{\"googleSearch\":{}}"));
     return true;
