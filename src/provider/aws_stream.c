@@ -11,21 +11,13 @@
 #include "json/write.h"
 #include "vault/sign.h"
 
+#include <zlib.h>
+
 enum { PRELUDE = 12, TRAILER = 4, HEADERS_MAX = 128 << 10 };
 
 uint32_t ar_crc32(uint32_t seed, struct ar_str bytes)
 {
-    static const uint32_t TABLE[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-                                       0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-    uint32_t crc = ~seed;
-    for (size_t i = 0; i < bytes.n; i++) {
-        crc ^= (unsigned char)bytes.p[i];
-        crc = crc >> 4 ^ TABLE[crc & 15U];
-        crc = crc >> 4 ^ TABLE[crc & 15U];
-    }
-    return ~crc;
+    return (uint32_t)crc32_z(seed, (const unsigned char *)bytes.p, bytes.n);
 }
 
 static uint32_t read_u32(const char *at)
