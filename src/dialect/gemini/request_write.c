@@ -9,39 +9,31 @@
 
 enum { STOPS_MAX = 5 };
 
-enum column { IN_CHAT, IN_ANTHROPIC, IN_RESPONSES, IN_GEMINI, COLUMNS };
-static const char *const FIELDS[AR_F_COUNT][COLUMNS] = {
-    [AR_F_MESSAGES] = {"messages", "messages", "input", "contents"},
-    [AR_F_TOOLS] = {"tools", "tools", "tools", "tools"},
-    [AR_F_CHOICE] = {"tool_choice", "tool_choice", "tool_choice", "toolConfig"},
-    [AR_F_PARALLEL] = {"parallel_tool_calls", "tool_choice.disable_parallel_tool_use",
-                       "parallel_tool_calls", "toolConfig"},
-    [AR_F_EFFORT] = {"reasoning_effort", "thinking", "reasoning.effort",
-                     "generationConfig.thinkingConfig"},
-    [AR_F_FORMAT] = {"response_format", "output_config", "text.format",
-                     "generationConfig.responseMimeType"},
-    [AR_F_LIMIT] = {"max_tokens", "max_tokens", "max_output_tokens",
-                    "generationConfig.maxOutputTokens"},
-    [AR_F_STOP] = {"stop", "stop_sequences", "stop", "generationConfig.stopSequences"},
-    [AR_F_IMAGE] = {"image_url", "source.url", "image_url", "fileData"},
-    [AR_F_FILE] = {"file", "source", "input_file", "inlineData"},
-    [AR_F_FILE_ID] = {"file_id", "file_id", "file_id", "fileData"},
-    [AR_F_ARGUMENTS] = {"arguments", "input", "arguments", "args"},
-    [AR_F_TIER] = {"service_tier", "service_tier", "service_tier", "serviceTier"},
-    [AR_F_SEARCH] = {"web_search_options", "tools", "tools", "tools"},
-    [AR_F_SERVER_TOOLS] = {"messages", "server_tool_use", "input", "contents"},
+/* Chat's word, which ar_dialect_field has for others, and Anthropic's where it differs. */
+static const struct {
+    const char *chat, *anthropic;
+} FIELDS[AR_F_COUNT] = {
+    [AR_F_MESSAGES] = {"messages", NULL},
+    [AR_F_TOOLS] = {"tools", NULL},
+    [AR_F_CHOICE] = {"tool_choice", NULL},
+    [AR_F_PARALLEL] = {"parallel_tool_calls", "tool_choice.disable_parallel_tool_use"},
+    [AR_F_EFFORT] = {"reasoning_effort", "thinking"},
+    [AR_F_FORMAT] = {"response_format", "output_config"},
+    [AR_F_LIMIT] = {"max_tokens", NULL},
+    [AR_F_STOP] = {"stop", "stop_sequences"},
+    [AR_F_IMAGE] = {"image_url", "source.url"},
+    [AR_F_FILE] = {"file", "source"},
+    [AR_F_FILE_ID] = {"file_id", NULL},
+    [AR_F_ARGUMENTS] = {"arguments", "input"},
+    [AR_F_TIER] = {"service_tier", NULL},
+    [AR_F_SEARCH] = {"web_search_options", "tools"},
+    [AR_F_SERVER_TOOLS] = {"messages", "server_tool_use"},
 };
 
-static enum column column_of(const struct ar_request *r)
+static const char *name_of(const struct ar_request *r, enum ar_gemini_field field)
 {
-    static const char *const NAMES[COLUMNS] = {"chat", "anthropic", "responses", "gemini"};
-    const struct ar_dialect *d = ar_dialect_by_id(r->dialect);
-    for (unsigned i = 0; d && i < COLUMNS; i++) {
-        if (strcmp(d->name, NAMES[i]) == 0) {
-            return (enum column)i;
-        }
-    }
-    return IN_CHAT;
+    bool anthropic = r->dialect == AR_DIALECT_ANTHROPIC && FIELDS[field].anthropic;
+    return anthropic ? FIELDS[field].anthropic : ar_dialect_field(r->dialect, FIELDS[field].chat);
 }
 
 void ar_gemini_lose_as(struct ar_gemini_enc *e, enum ar_fate fate, enum ar_loss what,
@@ -54,7 +46,7 @@ void ar_gemini_lose_as(struct ar_gemini_enc *e, enum ar_fate fate, enum ar_loss 
 void ar_gemini_lose(struct ar_gemini_enc *e, enum ar_fate fate, enum ar_loss what,
                     enum ar_gemini_field field, const char *why)
 {
-    ar_gemini_lose_as(e, fate, what, FIELDS[field][column_of(e->r)], why);
+    ar_gemini_lose_as(e, fate, what, name_of(e->r, field), why);
 }
 
 void ar_gemini_add_undo(struct ar_gemini_enc *e, enum ar_undo_how how, struct ar_str sent,
@@ -192,7 +184,7 @@ static void put_stops(struct ar_gemini_enc *e)
         ar_jw_close(&e->w, ']');
     }
     if (e->ret->stops) { /* exact, so it refuses nothing */
-        ar_note(e->l, AR_EMULATED, FIELDS[AR_F_STOP][column_of(e->r)]);
+        ar_note(e->l, AR_EMULATED, name_of(e->r, AR_F_STOP));
     }
 }
 
@@ -407,7 +399,7 @@ enum ar_code ar_gemini_encode_request(const struct ar_request *r, enum ar_op op,
     ret->stops = NULL;
     e.undo_tail = &ret->undo;
     e.w = ar_jw_on(ret->body);
-    e.native = column_of(r) == IN_GEMINI;
+    e.native = r->dialect == AR_DIALECT_GEMINI;
     ar_map_init(&e.calls, 0);
     for (const struct ar_tool *tool = r->tools; tool; tool = tool->next) {
         e.has_functions = e.has_functions || ar_gemini_is_function(&e, tool);
