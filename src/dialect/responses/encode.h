@@ -15,8 +15,9 @@ struct ar_responses_enc {
     struct ar_encoded *ret;
     struct ar_undo **undo_tail;
     enum ar_code code;
-    bool native;   /* the client speaks this dialect too: keep what it wrote */
-    bool official; /* custom tools, namespaces and native calls may be sent as such */
+    bool native;                 /* the client speaks this dialect too: keep what it wrote */
+    bool official;               /* custom tools, namespaces and native calls may be sent as such */
+    const struct ar_turn *calls; /* the last assistant turn that was written */
     unsigned marks_skip, marks_seen; /* cache marks: only the last four count */
 };
 static inline bool ar_responses_has(const struct ar_responses_enc *e, uint64_t quirk)

@@ -68,17 +68,15 @@ static const struct ar_block *instructions_of(const struct ar_responses_enc *e)
 
 /* --- what a user's turn holds --- */
 
-/* The call that a result answers, or NULL. */
-static const struct ar_block *call_of(const struct ar_request *r, const struct ar_block *result)
+/* The call that a result answers, which is of the assistant turn before it (sealed), or NULL. */
+static const struct ar_block *call_of(const struct ar_responses_enc *e,
+                                      const struct ar_block *result)
 {
-    for (const struct ar_turn *t = r->turns; t; t = t->next) {
-        for (const struct ar_block *b = t->blocks; b; b = b->next) {
-            if (b->kind == AR_TOOL_USE && ar_str_is(b->id, result->id)) {
-                return b;
-            }
-        }
+    const struct ar_block *b = e->calls ? e->calls->blocks : NULL;
+    while (b && !(b->kind == AR_TOOL_USE && ar_str_is(b->id, result->id))) {
+        b = b->next;
     }
-    return NULL;
+    return b;
 }
 
 static bool is_bare_text(const struct ar_block *b)
@@ -121,7 +119,7 @@ static void write_output(struct ar_responses_enc *e, const struct ar_block *b)
 
 static void write_result(struct ar_responses_enc *e, const struct ar_block *b)
 {
-    const struct ar_block *call = call_of(e->r, b);
+    const struct ar_block *call = call_of(e, b);
     if (b->raw.n > 0 && b->native != AR_NATIVE_NONE && e->native) {
         ar_jw_raw(&e->w, b->raw);
         return;
@@ -360,6 +358,7 @@ void ar_responses_write_input(struct ar_responses_enc *e)
             write_user(e, t);
         } else {
             write_assistant(e, t);
+            e->calls = t;
         }
     }
     ar_jw_close(&e->w, ']');
