@@ -15,6 +15,7 @@ from harness.stand import Stand
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "p(number): the statement of the protocol reference it tests")
+    config.addinivalue_line("markers", "r(number): the report of users of gateways it answers")
     config.addinivalue_line("markers", "fault(number): the fault of other gateways that it shows to be none here")
     config.addinivalue_line("markers", "workers: worth running with several workers under TSan")
     config.addinivalue_line("markers", "long: too long for every run; ./dev test --all")

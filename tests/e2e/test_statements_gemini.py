@@ -13,7 +13,7 @@ from matrix.cells import ORDER
 from matrix.neutral import PNG
 from matrix.stand import MODELS, Line, frames_of, read, saying, whole
 
-p = pytest.mark.p
+p, r = pytest.mark.p, pytest.mark.r
 OTHERS = [d for d in ORDER if d != "gemini"]
 TEXT = {"items": [{"text": "some words, \u00e9\U0001f30d and more"}], "stop": "end"}
 CALLS = {"items": [{"call": "call_a1", "name": "get_weather", "args": {"city": "Oslo"}},
@@ -426,6 +426,7 @@ def test_a_malformed_call_is_no_success():
         assert again.status == 502 or again.json["choices"][0]["message"]["content"] == TEXT["items"][0]["text"]
 
 
+@r("R-034")
 @p("P-147")
 @p("P-148")
 @pytest.mark.parametrize("stream", [False, True])

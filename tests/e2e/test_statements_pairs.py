@@ -13,7 +13,7 @@ from matrix.cells import ORDER
 from matrix.neutral import TOOLS, dump
 from matrix.stand import HELLO, MODELS, OPTIONS, Line, broken, events, frames_of, read, saying, whole
 
-p = pytest.mark.p
+p, r = pytest.mark.p, pytest.mark.r
 PAIRS = [(c, u) for c in ORDER for u in ORDER if c != u]
 EVERY = [(c, u) for c in ORDER for u in ORDER]
 HOWS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -105,6 +105,7 @@ def test_a_refusal_is_one(line, client, stream):
         assert told["candidates"][0]["finishReason"] == "SAFETY" if told.get("candidates") else told["promptFeedback"]["blockReason"]
 
 
+@r("R-044")
 @p("P-140")
 @pytest.mark.parametrize(("client", "want"), [("chat", "end"), ("responses", "end"), ("gemini", "end")])
 def test_a_pause_ends(line, client, want):
@@ -127,6 +128,8 @@ def test_the_name_of_the_model(client, upstream, stream):
 # ---------------------------------------------------------------- usage
 
 
+@r("R-051")
+@r("R-052")
 @p("P-145")
 @p("P-146")
 @p("P-149")
@@ -156,6 +159,7 @@ def numbers(value, path=""):
             yield from numbers(v, path)
 
 
+@r("R-056")
 @p("P-151")
 @pairs
 @HOWS
@@ -398,6 +402,7 @@ def test_a_stream_folds_to_the_whole(line, client, upstream, say):
         assert ids_aside(client, whole(client, streamed, native)["output"]) == ids_aside(client, plain.json["output"])
 
 
+@r("R-021")
 @p("P-184")
 @p("P-185")
 @every
@@ -538,6 +543,8 @@ def test_a_failure_in_the_middle(client, upstream):
         assert len([r for r in at.up.requests if r.method == "POST"]) == 1
 
 
+@r("R-075")
+@r("R-076")
 @p("P-186")
 @every
 def test_an_end_too_early(client, upstream):

@@ -9,7 +9,7 @@ from matrix.cells import ORDER
 from matrix.neutral import PNG
 from matrix.stand import Line, broken, events, frames_of, saying, whole
 
-p = pytest.mark.p
+p, r = pytest.mark.p, pytest.mark.r
 OTHERS = [d for d in ORDER if d != "responses"]
 HOWS = [False, True]
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -183,6 +183,7 @@ def test_a_local_shell_call(line, upstream, stream):
     assert call["action"]["timeout_ms"] == 500
 
 
+@r("R-048")
 @p("P-055")
 @pytest.mark.parametrize("upstream", OTHERS)
 @pytest.mark.parametrize("stream", HOWS)
