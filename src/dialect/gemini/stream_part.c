@@ -106,7 +106,10 @@ static struct ar_str mint_id(struct ar_reader *r, struct ar_str name, struct ar_
     enum { PREFIX = 5, LENGTH = 22 };
     uint8_t sum[32];
     char *p = ar_arena_alloc(r->a, PREFIX + LENGTH);
-    struct ar_str seed = ar_arena_fmt(r->a, "%.*s/%u/%.*s/%.*s", AR_FMT(r->answer.id), r->minted++,
+    /* The size of the prompt grows from turn to turn: it stands for an answer without an id. */
+    long long turn = r->answer.id.n > 0 ? 0 : (long long)r->usage.in_total;
+    struct ar_str place = turn == 0 ? r->answer.id : ar_arena_fmt(r->a, "%lld", turn);
+    struct ar_str seed = ar_arena_fmt(r->a, "%.*s/%u/%.*s/%.*s", AR_FMT(place), r->minted++,
                                       AR_FMT(name), AR_FMT(ar_str_head(args, 4096)));
     if (!p || !seed.p) {
         return AR_LIT("");
