@@ -32,7 +32,7 @@ static const struct echo_row {
 #undef X
 };
 
-enum { PIECE = 8 }; /* characters a delta, when paced */
+enum { PIECE = 8, SAMPLE_DEPTH = 8 }; /* characters a delta, when paced; of made-up arguments */
 
 struct echo {
     struct ar_call call;
@@ -110,6 +110,8 @@ static bool has_result(const struct ar_request *r)
     return false;
 }
 
+static void put_members(struct ar_jw *w, struct ar_jval schema, unsigned depth);
+
 /* A value that a schema of this type accepts. */
 static void put_sample(struct ar_jw *w, struct ar_jval schema, unsigned depth)
 {
@@ -124,18 +126,24 @@ static void put_sample(struct ar_jw *w, struct ar_jval schema, unsigned depth)
     } else if (ar_str_is_lit(type, "array")) {
         ar_jw_open(w, '[');
         ar_jw_close(w, ']');
-    } else if (ar_str_is_lit(type, "object") && depth < 8) {
-        struct ar_jiter it = ar_json_iter(ar_json_get_lit(schema, "properties"));
-        ar_jw_open(w, '{');
-        while (ar_json_next(&it)) {
-            ar_jw_key_dec(w, it.key);
-            put_sample(w, it.val, depth + 1);
-            w->comma = true;
-        }
-        ar_jw_close(w, '}');
+    } else if (ar_str_is_lit(type, "object") && depth < SAMPLE_DEPTH) {
+        put_members(w, schema, depth);
     } else {
         ar_jw_lit(w, "value");
     }
+}
+
+/* An object with all properties of a schema; whatever its type, as arguments are objects. */
+static void put_members(struct ar_jw *w, struct ar_jval schema, unsigned depth)
+{
+    struct ar_jiter it = ar_json_iter(ar_json_get_lit(schema, "properties"));
+    ar_jw_open(w, '{');
+    while (ar_json_next(&it)) {
+        ar_jw_key_dec(w, it.key);
+        put_sample(w, it.val, depth + 1);
+        w->comma = true;
+    }
+    ar_jw_close(w, '}');
 }
 
 static struct ar_str sample_input(struct echo *e, const struct ar_tool *tool)
@@ -148,7 +156,7 @@ static struct ar_str sample_input(struct echo *e, const struct ar_tool *tool)
         ar_buf_lit(&b, "value");
     } else if (tool->schema.p &&
                ar_json_parse(tool->schema, AR_JSON_DEPTH, &e->arena, &d, NULL) == AR_OK) {
-        put_sample(&w, ar_json_root(&d), 0);
+        put_members(&w, ar_json_root(&d), 0);
     } else {
         ar_buf_lit(&b, "{}");
     }
