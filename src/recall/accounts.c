@@ -34,6 +34,6 @@ bool ar_accounts_get(struct ar_recall_table *t, const struct ar_recall_key *tena
         ret->upstream = ar_arena_copy(a, upstream);
         ret->key_print = ar_arena_copy(a, print);
     }
-    ar_memo_unref(m);
+    ar_memo_free(m);
     return good && ret->upstream.p && ret->key_print.p;
 }

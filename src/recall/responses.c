@@ -1,7 +1,7 @@
 /*
  * A stored response is one memo of five fields. Its chain is walked by ids, newest first, and
- * written oldest first; each step takes a reference and gives it back before the end, so a chain
- * that is evicted under way is whole or refused, never half. Reading a chain makes all of it
+ * written oldest first from copies, so a chain that is evicted under way is whole or refused, never
+ * half. Reading a chain makes all of it
  * recently used: a conversation that goes on is not forgotten from its beginning.
  */
 #include "recall/responses.h"
@@ -68,13 +68,13 @@ bool ar_kept_get(struct ar_recall_table *t, const struct ar_recall_key *tenant, 
     if (m && unpack(m, ret)) {
         return true;
     }
-    ar_memo_unref(m);
+    ar_memo_free(m);
     return false;
 }
 
 void ar_kept_done(struct ar_kept *k)
 {
-    ar_memo_unref(k->memo);
+    ar_memo_free(k->memo);
     *k = (struct ar_kept){.memo = NULL};
 }
 
@@ -170,13 +170,13 @@ bool ar_talk_get(struct ar_recall_table *t, const struct ar_recall_key *tenant, 
         ret->memo = m;
         return true;
     }
-    ar_memo_unref(m);
+    ar_memo_free(m);
     return false;
 }
 
 void ar_talk_done(struct ar_talk *talk)
 {
-    ar_memo_unref(talk->memo);
+    ar_memo_free(talk->memo);
     *talk = (struct ar_talk){.memo = NULL};
 }
 

@@ -15,7 +15,7 @@ struct ar_kept {
     struct ar_str input;    /* the items of this turn, joined by commas, without brackets */
     struct ar_str output;   /* the same of the answer; a part of whole, or apart from it */
     struct ar_str whole;    /* the response object */
-    struct ar_memo *memo;   /* owns a reference when it was got: all strings borrow from it */
+    struct ar_memo *memo;   /* owns when it was got: all strings borrow from it */
 };
 
 /* Stores; what was under the id goes. false: too large, or nothing is kept. */

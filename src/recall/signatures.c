@@ -131,7 +131,7 @@ static bool restore_call(struct ar_recall_table *t, const struct ar_recall_key *
         return false;
     }
     bool some = apply(m, vendor, at, call, a);
-    ar_memo_unref(m);
+    ar_memo_free(m);
     return some;
 }
 

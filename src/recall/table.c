@@ -1,58 +1,70 @@
 /*
- * Memos in shards. The key is a SHA-256, so its bytes choose shard and bucket without another hash.
- * A shard has a mutex, a fixed row of buckets with chains, and a list in the order of use. Inside
- * the mutex is only what a few cache lines hold: find, link, count; memory is taken before and
- * given back after, and a reader copies from its own reference outside. With sixteen shards two
- * workers meet so seldom that a blocked one costs less than a lock-free table's reclamation would
- * on every use.
+ * Entries in shards. The key is a SHA-256, so its bytes choose shard and bucket without another
+ * hash. A shard has a mutex, a fixed row of buckets with chains, and a list in the order of use.
+ * Inside the mutex is only what a few cache lines hold: find, link, count; memory is taken before
+ * and given back after, and a reader copies outside, from an entry it holds a reference to. With
+ * sixteen shards two workers meet so seldom that a blocked one costs less than a lock-free table's
+ * reclamation would on every use.
  *
- * The caps are of the whole table: a put that exceeds one evicts from its own shard first, then
- * from the next ones, so one large memo finds room wherever it falls. What is evicted is the oldest
- * of a shard, which is nearly the oldest of all.
+ * An entry lies in a chain of cells (cells.h), its own fields in the first one. The caps are of the
+ * whole table: a put makes room first, in its own shard, then in the next ones, so one large memo
+ * finds room wherever it falls. What is evicted is the oldest of a shard, which is nearly the
+ * oldest of all.
  */
 #include "recall/table.h"
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "recall/cells.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 enum { SHARDS = 16, BUCKETS_MIN = 64, BUCKETS_MAX = 1 << 18 };
-/* What malloc adds to a block, and rounds it up by, on the average. */
-enum { MALLOC_BYTES = 16 };
 
 struct ar_memo {
-    struct ar_node used; /* newest first */
-    struct ar_memo *next;
-    int64_t used_ms;
-    struct ar_recall_key key;
+    uint64_t serial; /* of the entry that it was got from; 0: none */
     size_t n;
+    char bytes[];
+};
+
+struct entry {
+    struct ar_cell *next_cell; /* as in struct ar_cell: the entry is the beginning of the first */
+    struct ar_node used;       /* newest first */
+    struct entry *next;
+    int64_t used_ms;
+    uint64_t serial;
+    struct ar_cell *last;
+    struct ar_recall_key key;
+    size_t n, cells;
     atomic_uint refs; /* relaxed up, acquire-release down: the last one frees */
     char bytes[];
+};
+enum {
+    FIRST_BYTES = AR_CELL_BYTES - offsetof(struct entry, bytes),
+    MORE_BYTES = sizeof(((struct ar_cell *)0)->bytes)
 };
 
 struct shard {
     pthread_mutex_t lock;
     struct ar_node used;
-    struct ar_memo **buckets;
+    struct entry **buckets;
     size_t mask;
 } __attribute__((aligned(64)));
 
 struct ar_recall_table {
     struct shard shards[SHARDS];
+    struct ar_cells cells;
     /* Relaxed, all: each is a number of its own, and the caps need not be met to the byte. */
     atomic_llong max_entries, max_bytes, max_age_ms, entries, bytes, evicted;
+    atomic_ullong serial;
 };
 
 struct ar_memo *ar_memo_new(size_t n)
 {
     struct ar_memo *m = n < SIZE_MAX / 2 ? malloc(sizeof *m + n) : NULL;
     if (m) {
-        memset(m, 0, sizeof *m);
-        m->n = n;
-        atomic_init(&m->refs, 1);
+        *m = (struct ar_memo){.n = n};
     }
     return m;
 }
@@ -67,16 +79,63 @@ struct ar_str ar_memo_view(const struct ar_memo *m)
     return ar_str_n(m->bytes, m->n);
 }
 
-void ar_memo_unref(struct ar_memo *m)
+void ar_memo_free(struct ar_memo *m)
 {
-    if (m && atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) == 1) {
-        free(m);
+    free(m);
+}
+
+static size_t cells_for(size_t n)
+{
+    return n <= FIRST_BYTES ? 1 : 1 + (n - FIRST_BYTES + MORE_BYTES - 1) / MORE_BYTES;
+}
+
+static int64_t cost(size_t cells)
+{
+    return (int64_t)(cells * AR_CELL_BYTES);
+}
+
+/* The bytes of a chain, in or out. */
+static void copy_bytes(struct entry *e, char *flat, bool in)
+{
+    size_t left = e->n, part = left < FIRST_BYTES ? left : FIRST_BYTES;
+    char *at = e->bytes;
+    for (struct ar_cell *next = e->next_cell;; next = next->next) {
+        memcpy(in ? at : flat, in ? flat : at, part);
+        flat += part;
+        left -= part;
+        if (left == 0) {
+            break;
+        }
+        at = next->bytes;
+        part = left < MORE_BYTES ? left : MORE_BYTES;
     }
 }
 
-static int64_t cost(const struct ar_memo *m)
+/* A copy in cells; NULL: no memory. */
+static struct entry *entry_new(struct ar_recall_table *t, struct ar_memo *m)
 {
-    return (int64_t)(sizeof *m + m->n + MALLOC_BYTES);
+    struct ar_cell *last;
+    size_t cells = cells_for(m->n);
+    struct entry *e = (struct entry *)(void *)ar_cells_take(&t->cells, cells, &last);
+    if (e) {
+        struct ar_cell *rest = e->next_cell;
+        memset(e, 0, sizeof *e);
+        e->next_cell = rest;
+        e->last = last;
+        e->cells = cells;
+        e->n = m->n;
+        e->serial = 1 + atomic_fetch_add_explicit(&t->serial, 1, memory_order_relaxed);
+        atomic_init(&e->refs, 1);
+        copy_bytes(e, m->bytes, true);
+    }
+    return e;
+}
+
+static void entry_unref(struct ar_recall_table *t, struct entry *e)
+{
+    if (e && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) {
+        ar_cells_give(&t->cells, (struct ar_cell *)(void *)e, e->last);
+    }
 }
 
 struct ar_recall_key ar_recall_tenant(struct ar_str secret)
@@ -102,7 +161,7 @@ static struct shard *shard_of(struct ar_recall_table *t, const struct ar_recall_
     return &t->shards[key->b[0] % SHARDS];
 }
 
-static struct ar_memo **bucket_of(const struct shard *s, const struct ar_recall_key *key)
+static struct entry **bucket_of(const struct shard *s, const struct ar_recall_key *key)
 {
     uint64_t h;
     memcpy(&h, key->b + 8, sizeof h);
@@ -128,10 +187,11 @@ struct ar_recall_table *ar_recall_table_new(const struct ar_recall_limits *limit
         struct shard *s = &t->shards[i];
         int failed = pthread_mutex_init(&s->lock, NULL);
         ar_list_init(&s->used);
-        s->buckets = calloc(n, sizeof(struct ar_memo *));
+        s->buckets = calloc(n, sizeof(struct entry *));
         AR_ASSERT(failed == 0 && s->buckets != NULL);
         s->mask = n - 1;
     }
+    ar_cells_init(&t->cells);
     ar_recall_table_set_limits(t, limits);
     return t;
 }
@@ -160,56 +220,61 @@ struct ar_recall_counts ar_recall_table_counts(struct ar_recall_table *t)
 
 /* From here to the next remark: the shard's lock is held. */
 
-static struct ar_memo *find(const struct shard *s, const struct ar_recall_key *key)
+static struct entry *find(const struct shard *s, const struct ar_recall_key *key)
 {
-    struct ar_memo *m = *bucket_of(s, key);
-    while (m && memcmp(&m->key, key, sizeof *key) != 0) {
-        m = m->next;
+    struct entry *e = *bucket_of(s, key);
+    while (e && memcmp(&e->key, key, sizeof *key) != 0) {
+        e = e->next;
     }
-    return m;
+    return e;
 }
 
-static void take_out(struct ar_recall_table *t, struct shard *s, struct ar_memo *m)
+static void take_out(struct ar_recall_table *t, struct shard *s, struct entry *e)
 {
-    struct ar_memo **at = bucket_of(s, &m->key);
-    while (*at != m) {
+    struct entry **at = bucket_of(s, &e->key);
+    while (*at != e) {
         at = &(*at)->next;
     }
-    *at = m->next;
-    ar_list_remove(&m->used);
+    *at = e->next;
+    ar_list_remove(&e->used);
     atomic_fetch_sub_explicit(&t->entries, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&t->bytes, cost(m), memory_order_relaxed);
+    atomic_fetch_sub_explicit(&t->bytes, cost(e->cells), memory_order_relaxed);
 }
 
-static void put_in(struct ar_recall_table *t, struct shard *s, struct ar_memo *m)
+static void put_in(struct ar_recall_table *t, struct shard *s, struct entry *e)
 {
-    struct ar_memo **at = bucket_of(s, &m->key);
-    m->next = *at;
-    *at = m;
-    ar_list_prepend(&s->used, &m->used);
+    struct entry **at = bucket_of(s, &e->key);
+    e->next = *at;
+    *at = e;
+    ar_list_prepend(&s->used, &e->used);
     atomic_fetch_add_explicit(&t->entries, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&t->bytes, cost(m), memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->bytes, cost(e->cells), memory_order_relaxed);
 }
 
-static bool is_old(const struct ar_recall_table *t, const struct ar_memo *m, int64_t now_ms)
+static bool is_old(const struct ar_recall_table *t, const struct entry *e, int64_t now_ms)
 {
-    return now_ms - m->used_ms > load(&t->max_age_ms);
+    return now_ms - e->used_ms > load(&t->max_age_ms);
 }
 
-/* The longest unused one, if it has to go; not keep. */
-static struct ar_memo *pop(struct ar_recall_table *t, struct shard *s, const struct ar_memo *keep,
-                           int64_t now_ms)
+/* Is there no room for one more of so many bytes? */
+static bool is_over(const struct ar_recall_table *t, int64_t bytes)
+{
+    return load(&t->entries) >= load(&t->max_entries) ||
+           load(&t->bytes) + bytes > load(&t->max_bytes);
+}
+
+/* The longest unused one, if it has to go. */
+static struct entry *pop(struct ar_recall_table *t, struct shard *s, int64_t bytes, int64_t now_ms)
 {
     if (ar_list_is_empty(&s->used)) {
         return NULL;
     }
-    struct ar_memo *m = AR_HOLDER(s->used.prev, struct ar_memo, used);
-    bool over = load(&t->entries) > load(&t->max_entries) || load(&t->bytes) > load(&t->max_bytes);
-    if (m == keep || (!over && !is_old(t, m, now_ms))) {
+    struct entry *e = AR_HOLDER(s->used.prev, struct entry, used);
+    if (!is_over(t, bytes) && !is_old(t, e, now_ms)) {
         return NULL;
     }
-    take_out(t, s, m);
-    return m;
+    take_out(t, s, e);
+    return e;
 }
 
 /* No lock is held from here on. */
@@ -224,23 +289,22 @@ static void unlock(struct shard *s)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-/* Evicts until the caps hold. keep is only compared. */
-static void trim(struct ar_recall_table *t, unsigned from, const struct ar_memo *keep,
-                 int64_t now_ms)
+/* Evicts until there is room. */
+static void make_room(struct ar_recall_table *t, unsigned from, int64_t bytes, int64_t now_ms)
 {
     for (unsigned i = 0; i < SHARDS; i++) {
         struct shard *s = &t->shards[(from + i) % SHARDS];
         for (;;) {
             lock(s);
-            struct ar_memo *m = pop(t, s, keep, now_ms);
+            struct entry *e = pop(t, s, bytes, now_ms);
             unlock(s);
-            if (!m) {
+            if (!e) {
                 break;
             }
             atomic_fetch_add_explicit(&t->evicted, 1, memory_order_relaxed);
-            ar_memo_unref(m);
+            entry_unref(t, e);
         }
-        if (load(&t->entries) <= load(&t->max_entries) && load(&t->bytes) <= load(&t->max_bytes)) {
+        if (!is_over(t, bytes)) {
             return;
         }
     }
@@ -248,34 +312,48 @@ static void trim(struct ar_recall_table *t, unsigned from, const struct ar_memo 
 
 enum put_how { PUT_ALWAYS, PUT_NEW, PUT_SWAP };
 
+/* May the new one take the place of what is there (NULL: nothing)? */
+static bool may_replace(enum put_how how, const struct entry *old, const struct ar_memo *seen)
+{
+    switch (how) {
+    case PUT_NEW:
+        return !old;
+    case PUT_SWAP:
+        return seen ? old && old->serial == seen->serial : !old;
+    default:
+        return true;
+    }
+}
+
 static bool put(struct ar_recall_table *t, const struct ar_recall_key *key, struct ar_memo *m,
                 enum put_how how, const struct ar_memo *seen, int64_t now_ms)
 {
-    if (!m || !ar_recall_is_on(t) || cost(m) > load(&t->max_bytes) / 4) {
-        ar_memo_unref(m);
+    int64_t bytes = m ? cost(cells_for(m->n)) : 0;
+    if (!m || !ar_recall_is_on(t) || bytes > load(&t->max_bytes) / 4) {
+        ar_memo_free(m);
         return false;
     }
     struct shard *s = shard_of(t, key);
-    m->key = *key;
-    m->used_ms = now_ms;
-    lock(s);
-    struct ar_memo *old = find(s, key);
-    bool dead = old && is_old(t, old, now_ms);
-    bool fits = how == PUT_ALWAYS || ((dead ? NULL : old) == (how == PUT_SWAP ? seen : NULL));
-    if (fits) {
-        if (old) {
-            take_out(t, s, old);
-        }
-        put_in(t, s, m);
-    }
-    unlock(s);
-    if (!fits) {
-        ar_memo_unref(m);
+    make_room(t, key->b[0] % SHARDS, bytes, now_ms);
+    struct entry *e = entry_new(t, m);
+    ar_memo_free(m);
+    if (!e) {
         return false;
     }
-    ar_memo_unref(old);
-    trim(t, key->b[0] % SHARDS, m, now_ms);
-    return true;
+    e->key = *key;
+    e->used_ms = now_ms;
+    lock(s);
+    struct entry *old = find(s, key);
+    bool fits = may_replace(how, old && !is_old(t, old, now_ms) ? old : NULL, seen);
+    if (fits && old) {
+        take_out(t, s, old);
+    }
+    if (fits) {
+        put_in(t, s, e);
+    }
+    unlock(s);
+    entry_unref(t, fits ? old : e);
+    return fits;
 }
 
 bool ar_recall_put(struct ar_recall_table *t, const struct ar_recall_key *key, struct ar_memo *m,
@@ -296,28 +374,41 @@ bool ar_recall_swap(struct ar_recall_table *t, const struct ar_recall_key *key,
     return put(t, key, m, PUT_SWAP, seen, now_ms);
 }
 
+/* The entry, used now, with a reference; NULL: not there. */
+static struct entry *hold(struct ar_recall_table *t, const struct ar_recall_key *key,
+                          int64_t now_ms)
+{
+    struct shard *s = shard_of(t, key);
+    struct entry *dead = NULL;
+    lock(s);
+    struct entry *e = find(s, key);
+    if (e && is_old(t, e, now_ms)) {
+        take_out(t, s, e);
+        dead = e;
+        e = NULL;
+    } else if (e) {
+        ar_list_remove(&e->used);
+        ar_list_prepend(&s->used, &e->used);
+        e->used_ms = now_ms;
+        atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+    }
+    unlock(s);
+    entry_unref(t, dead);
+    return e;
+}
+
 struct ar_memo *ar_recall_get(struct ar_recall_table *t, const struct ar_recall_key *key,
                               int64_t now_ms)
 {
-    if (!t) {
-        return NULL;
+    struct entry *e = t ? hold(t, key, now_ms) : NULL;
+    struct ar_memo *m = e ? ar_memo_new(e->n) : NULL;
+    if (m) {
+        m->serial = e->serial;
+        copy_bytes(e, m->bytes, false);
     }
-    struct shard *s = shard_of(t, key);
-    struct ar_memo *dead = NULL;
-    lock(s);
-    struct ar_memo *m = find(s, key);
-    if (m && is_old(t, m, now_ms)) {
-        take_out(t, s, m);
-        dead = m;
-        m = NULL;
-    } else if (m) {
-        ar_list_remove(&m->used);
-        ar_list_prepend(&s->used, &m->used);
-        m->used_ms = now_ms;
-        atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    if (e) {
+        entry_unref(t, e);
     }
-    unlock(s);
-    ar_memo_unref(dead);
     return m;
 }
 
@@ -328,13 +419,13 @@ bool ar_recall_drop(struct ar_recall_table *t, const struct ar_recall_key *key)
     }
     struct shard *s = shard_of(t, key);
     lock(s);
-    struct ar_memo *m = find(s, key);
-    if (m) {
-        take_out(t, s, m);
+    struct entry *e = find(s, key);
+    if (e) {
+        take_out(t, s, e);
     }
     unlock(s);
-    ar_memo_unref(m);
-    return m != NULL;
+    entry_unref(t, e);
+    return e != NULL;
 }
 
 void ar_recall_table_free(struct ar_recall_table *t)
@@ -343,14 +434,9 @@ void ar_recall_table_free(struct ar_recall_table *t)
         return;
     }
     for (unsigned i = 0; i < SHARDS; i++) {
-        struct shard *s = &t->shards[i];
-        while (!ar_list_is_empty(&s->used)) {
-            struct ar_memo *m = AR_HOLDER(s->used.next, struct ar_memo, used);
-            ar_list_remove(&m->used);
-            ar_memo_unref(m);
-        }
-        free(s->buckets);
-        (void)pthread_mutex_destroy(&s->lock);
+        free(t->shards[i].buckets);
+        (void)pthread_mutex_destroy(&t->shards[i].lock);
     }
+    ar_cells_done(&t->cells);
     free(t);
 }

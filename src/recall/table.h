@@ -6,14 +6,13 @@
 
 #include "base/str.h"
 
-/* Bytes that are remembered, never changed once they are in a table. Counted references: a reader
- * holds one while it copies, whatever is evicted meanwhile. */
+/* Bytes that are remembered: filled by who puts them, a copy for who gets them. */
 struct ar_memo;
-/* n bytes to be filled through ar_memo_bytes before it is put; one reference. NULL: no memory. */
+/* n bytes to be filled through ar_memo_bytes before it is put. NULL: no memory. */
 struct ar_memo *ar_memo_new(size_t n);
 char *ar_memo_bytes(struct ar_memo *m);
-struct ar_str ar_memo_view(const struct ar_memo *m); /* borrows until ar_memo_unref */
-void ar_memo_unref(struct ar_memo *m);               /* NULL-safe */
+struct ar_str ar_memo_view(const struct ar_memo *m); /* borrows until ar_memo_free */
+void ar_memo_free(struct ar_memo *m);                /* NULL-safe */
 
 struct ar_recall_key {
     uint8_t b[32];
@@ -45,11 +44,11 @@ bool ar_recall_put(struct ar_recall_table *t, const struct ar_recall_key *key, s
 /* The same, if nothing is there. */
 bool ar_recall_put_new(struct ar_recall_table *t, const struct ar_recall_key *key,
                        struct ar_memo *m, int64_t now_ms);
-/* In one step: new takes the place of what is there, if that is still `seen` (NULL: nothing). Takes
- * m in any case. */
+/* In one step: new takes the place of what is there, if that is still what `seen` was
+ * got from (NULL: nothing). Takes m in any case. */
 bool ar_recall_swap(struct ar_recall_table *t, const struct ar_recall_key *key,
                     const struct ar_memo *seen, struct ar_memo *m, int64_t now_ms);
-/* A reference, and the entry counts as used now; NULL: not there. */
+/* A copy (owns), and the entry counts as used now; NULL: not there, or no memory. */
 struct ar_memo *ar_recall_get(struct ar_recall_table *t, const struct ar_recall_key *key,
                               int64_t now_ms);
 /* true: it was there. */

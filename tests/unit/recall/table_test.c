@@ -33,7 +33,7 @@ static bool has(struct ar_recall_table *t, const char *id, int64_t now)
 {
     struct ar_recall_key key = key_of("me", id);
     struct ar_memo *m = ar_recall_get(t, &key, now);
-    ar_memo_unref(m);
+    ar_memo_free(m);
     return m != NULL;
 }
 
@@ -54,8 +54,8 @@ static void test_what_was_put_is_got_by_its_caller_only(void **state)
     assert_false(ar_recall_drop(t, &other));
     assert_true(ar_recall_drop(t, &key));
     assert_false(ar_recall_drop(t, &key));
-    CHECK_STR(ar_memo_view(m), "two"); /* the reference outlives the entry */
-    ar_memo_unref(m);
+    CHECK_STR(ar_memo_view(m), "two"); /* the copy outlives the entry */
+    ar_memo_free(m);
     struct ar_recall_counts counts = ar_recall_table_counts(t);
     assert_int_equal(counts.entries, 0);
     assert_int_equal(counts.bytes, 0);
@@ -123,14 +123,14 @@ static void test_new_and_swap_are_one_step(void **state)
     struct ar_recall_key key = key_of("me", "a");
     struct ar_memo *never = memo_of("never");
     assert_false(ar_recall_swap(t, &key, never, memo_of("zero"), 0));
-    ar_memo_unref(never);
+    ar_memo_free(never);
     assert_true(ar_recall_put_new(t, &key, memo_of("one"), 0));
     assert_false(ar_recall_put_new(t, &key, memo_of("two"), 0));
     struct ar_memo *seen = ar_recall_get(t, &key, 0);
     CHECK_STR(ar_memo_view(seen), "one");
     assert_true(ar_recall_swap(t, &key, seen, memo_of("three"), 0));
     assert_false(ar_recall_swap(t, &key, seen, memo_of("four"), 0));
-    ar_memo_unref(seen);
+    ar_memo_free(seen);
     assert_true(ar_recall_drop(t, &key));
     ar_recall_table_free(t);
 }
@@ -182,7 +182,7 @@ static void *hammer(void *user)
             if (m && !ar_str_is(ar_memo_view(m), ar_str_of(id))) {
                 return team;
             }
-            ar_memo_unref(m);
+            ar_memo_free(m);
         }
         }
     }
