@@ -334,7 +334,9 @@ enum ar_code ar_responses_decode_request(struct ar_str body, const struct ar_wir
         r->set.betas = in->beta;
         r->set.version = in->version;
     }
+    ar_map_init(&rd.names, 0);
     c = read_root(&rd, root);
+    ar_map_done(&rd.names);
     if (c == AR_OK && ar_arena_finish(a) != AR_OK) {
         c = ar_responses_too_large(&rd);
     }

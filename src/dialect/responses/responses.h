@@ -4,6 +4,7 @@
 #ifndef AR_DIALECT_RESPONSES_RESPONSES_H
 #define AR_DIALECT_RESPONSES_RESPONSES_H
 
+#include "base/map.h"
 #include "dialect/dialect.h"
 #include "json/scan.h"
 #include "json/write.h"
@@ -57,6 +58,7 @@ struct ar_responses_in {
     struct ar_block **system_tail;
     struct ar_tool **tool_tail;
     struct ar_ext **ext_tail;
+    struct ar_map names; /* of the tools so far; owned by the decoding */
 };
 enum ar_code ar_responses_too_large(const struct ar_responses_in *in);
 /* Decoded string member, or absent when missing, null or no string. */

@@ -70,18 +70,10 @@ struct ar_str ar_responses_server_name(struct ar_str type)
 
 /* --- tools --- */
 
-static bool has_tool(const struct ar_request *r, struct ar_str name)
-{
-    const struct ar_tool *t = r->tools;
-    while (t && (t->kind == AR_TOOL_SERVER || !ar_str_is(t->name, name))) {
-        t = t->next;
-    }
-    return t != NULL;
-}
-
 static enum ar_code add(struct ar_responses_in *in, const struct ar_tool *from)
 {
-    if (from->kind != AR_TOOL_SERVER && has_tool(in->r, from->name)) {
+    bool has_name = from->kind != AR_TOOL_SERVER && from->name.p;
+    if (has_name && ar_map_get(&in->names, from->name)) {
         return AR_OK; /* found again by a later search */
     }
     struct ar_tool *t = ar_arena_new(in->a, struct ar_tool);
@@ -89,6 +81,9 @@ static enum ar_code add(struct ar_responses_in *in, const struct ar_tool *from)
         return ar_responses_too_large(in);
     }
     *t = *from;
+    if (has_name) {
+        ar_map_put(&in->names, t->name, t);
+    }
     *in->tool_tail = t;
     in->tool_tail = &t->next;
     return AR_OK;
