@@ -127,6 +127,31 @@ def test_native_error(exchange, fresh):
         assert (hidden.status, hidden.error) == (502, "upstream_credentials_rejected"), hidden
 
 
+# ---------------------------------------------------------------- counting
+
+
+COUNTS = load({"gemini.count_tokens": "gemini"})
+
+
+@pytest.mark.p("P-195")
+@each(COUNTS)
+def test_counting(exchange, fresh):
+    """Natively byte for byte; for a client of Messages the number alone."""
+    raw = json.dumps(exchange.body, ensure_ascii=False).encode()
+    one = fresh()
+    one.up.handler = exchange.play
+    got = one.gate.ask("POST", "/v1beta/models/gemini-asked:countTokens", raw)
+    assert one.up.last.path == "/v1beta/models/gemini-asked:countTokens" and one.up.last.body == raw
+    assert got.status == 200, got
+    if exchange.status != 200:  # 10.1: a place that cannot count leaves an estimate
+        assert got.json["totalTokens"] >= 1 and "approximated:input_tokens" in got.warnings, got
+        return
+    assert got.body == exchange.answer_bytes()
+    body = {"model": "gemini-asked", "messages": [{"role": "user", "content": "go"}]}
+    got = one.gate.messages(body, None, "/v1/messages/count_tokens")
+    assert got.json == {"input_tokens": exchange.answer["totalTokens"]}, got
+
+
 # ---------------------------------------------------------------- answers for other clients
 
 

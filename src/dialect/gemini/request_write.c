@@ -198,7 +198,12 @@ static void put_limit(struct ar_gemini_enc *e)
         ar_gemini_lose(e, AR_FATE_REJECT, AR_DROPPED, AR_F_LIMIT,
                        "the upstream's dialect has no request without output");
     }
-    ar_jw_key_i64(&e->w, "maxOutputTokens", max->i);
+    int64_t most = e->native ? 0 : e->t->max_out_tokens, n = max->i;
+    if (most > 0 && n > most) { /* refused otherwise, and agents ask for what other models give */
+        ar_gemini_lose(e, AR_FATE_WARN, AR_CLAMPED, AR_F_LIMIT, "the model gives no more");
+        n = most;
+    }
+    ar_jw_key_i64(&e->w, "maxOutputTokens", n);
 }
 
 /* One of a list of words: the reader wrapped the client's schema in {"value": ...}. */
