@@ -170,21 +170,6 @@ bool ar_compact_open(struct ar_jval item, struct ar_arena *a, struct ar_str *ret
 /* steps_socket.c */
 void ar_flow_socket_done(struct ar_flow *f);
 
-/* paths.c */
-/* Without our prefixes, with one /v1. */
-struct ar_str ar_path_normal(struct ar_str path);
-/* It has a segment "." or "..". */
-bool ar_path_climbs(struct ar_str path, struct ar_arena *a);
-const struct ar_dialect *ar_path_dialect(struct ar_str path);
-bool ar_path_is_api(struct ar_str path);
-/* First row of the path; local: of the process. *ret_takes: it takes the method. */
-const struct ar_endpoint *ar_path_find(const struct ar_endpoint *local, struct ar_str path,
-                                       struct ar_str method, bool *ret_takes);
-/* list: "GET,HEAD". */
-bool ar_method_is_in(const char *list, struct ar_str method);
-/* Of an endpoint that goes to upstreams: what else the path says. false: nothing that we know. */
-bool ar_path_asks(struct ar_flow *f);
-
 /* headers.c */
 enum { AR_ANSWER_HEADERS = 48 };
 /* Client headers that may travel to an upstream; native: all but the closed list, else none. */

@@ -4,6 +4,7 @@
  * read out of the path. Owns nothing.
  */
 #include "flow/flow.h"
+#include "flow/paths.h"
 
 #include "base/id.h"
 #include "http/sse.h"

@@ -3,6 +3,7 @@
  * nothing beyond the flow and never talk to an upstream.
  */
 #include "flow/flow.h"
+#include "flow/paths.h"
 
 #include "http/sse.h"
 #include "json/scan.h"
