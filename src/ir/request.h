@@ -136,8 +136,8 @@ struct ar_request {
 
 /* Pairs calls with results and checks what every dialect needs: results follow their calls, grouped
  * and in call order; orphans become text; a call without result gets one when later turns exist;
- * duplicates become text (PROTOCOLS 6.5). Idempotent. losses: see ir/loss.h. Errors: AR_TOO_LARGE.
- */
+ * duplicates become text (PROTOCOLS 6.5). Idempotent. losses: see ir/loss.h. Errors: AR_TOO_LARGE;
+ * AR_INVALID_REQUEST: more tools than anybody takes. */
 struct ar_losses;
 enum ar_code ar_request_seal(struct ar_request *r, struct ar_arena *a, struct ar_losses *l,
                              struct ar_err *err) AR_MUST;

@@ -289,18 +289,42 @@ static void relink(struct sealing *s, struct ar_request *r)
     }
 }
 
+/* More than any vendor takes: the encoders compare the lists with each other. */
+static enum ar_code check_lists(const struct ar_request *r, struct ar_err *err)
+{
+    enum { TOOLS_MAX = 4096, NAMES_MAX = 1024 };
+    unsigned tools = 0, names = 0;
+    for (const struct ar_tool *t = r->tools; t; t = t->next) {
+        tools++;
+    }
+    for (const struct ar_name *n = r->set.choice_names; n; n = n->next) {
+        names++;
+    }
+    if (tools > TOOLS_MAX) {
+        return ar_fail(err, AR_INVALID_REQUEST, "%u tools are too many: at most %d", tools,
+                       (int)TOOLS_MAX);
+    }
+    return names > NAMES_MAX
+               ? ar_fail(err, AR_INVALID_REQUEST,
+                         "%u tools to choose from are too many: at most %d", names, (int)NAMES_MAX)
+               : AR_OK;
+}
+
 enum ar_code ar_request_seal(struct ar_request *r, struct ar_arena *a, struct ar_losses *l,
                              struct ar_err *err)
 {
     if (r->sealed) {
         return AR_OK;
     }
+    enum ar_code code = check_lists(r, err);
+    if (code != AR_OK) {
+        return code;
+    }
     struct sealing s = {.a = a};
     s.group_tail = &s.groups;
     s.found_tail = &s.found;
     ar_map_init(&s.open, 0);
     pair(&s, r);
-    enum ar_code code = AR_OK;
     if (s.has_odd && !s.failed) {
         code = ar_lose(l, AR_FATE_WARN, AR_APPROXIMATED, "messages",
                        "a tool result has no call of its own");

@@ -4,6 +4,8 @@
  * placeholder for deferred tools says nothing to others and is left out. */
 #include "dialect/chat/pieces.h"
 
+#include "base/map.h"
+
 #define FREEFORM_SCHEMA                                                                            \
     "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
     "text, not JSON.\"}},"                                                                         \
@@ -323,24 +325,23 @@ static void write_choice(struct ar_chat_out *o, unsigned tools)
 
 /* Names that only the history has are renamed the same way; their rows keep the answer's names
  * right. */
-static bool is_listed(const struct ar_undo *u, struct ar_str name)
-{
-    while (u && !ar_str_is(u->name, name)) {
-        u = u->next;
-    }
-    return u != NULL;
-}
-
 static void undo_history_names(struct ar_chat_out *o)
 {
+    struct ar_map listed;
+    ar_map_init(&listed, 0);
+    for (struct ar_undo *u = o->ret->undo; u; u = u->next) {
+        ar_map_put(&listed, u->name, u);
+    }
     for (const struct ar_turn *t = o->r->turns; t; t = t->next) {
         for (const struct ar_block *b = t->role == AR_ASSISTANT ? t->blocks : NULL; b;
              b = b->next) {
-            if (b->kind == AR_TOOL_USE && !is_listed(o->ret->undo, b->name)) {
+            if (b->kind == AR_TOOL_USE && !ar_map_get(&listed, b->name)) {
                 send_name(o, b->name);
+                ar_map_put(&listed, b->name, o);
             }
         }
     }
+    ar_map_done(&listed);
 }
 
 void ar_chat_write_tools(struct ar_chat_out *o)

@@ -421,26 +421,26 @@ static void write_choice(struct ar_responses_enc *e, unsigned tools)
     }
 }
 
-/* Names that only the history has are renamed the same way; their rows keep the answer's right. */
-static bool is_listed(const struct ar_undo *u, struct ar_str name)
-{
-    while (u && !ar_str_is(u->name, name)) {
-        u = u->next;
-    }
-    return u != NULL;
-}
-
+/* Names that only the history has are renamed the same way; their rows keep the answer's names
+ * right. */
 static void undo_history_names(struct ar_responses_enc *e)
 {
+    struct ar_map listed;
+    ar_map_init(&listed, 0);
+    for (struct ar_undo *u = e->ret->undo; u; u = u->next) {
+        ar_map_put(&listed, u->name, u);
+    }
     for (const struct ar_turn *t = e->r->turns; t; t = t->next) {
         for (const struct ar_block *b = t->role == AR_ASSISTANT ? t->blocks : NULL; b;
              b = b->next) {
             if (b->kind == AR_TOOL_USE && !(b->ns.n > 0 && e->official) &&
-                !is_listed(e->ret->undo, b->name)) {
+                !ar_map_get(&listed, b->name)) {
                 name_with_undo(e, b->name);
+                ar_map_put(&listed, b->name, e);
             }
         }
     }
+    ar_map_done(&listed);
 }
 
 void ar_responses_write_tools(struct ar_responses_enc *e)

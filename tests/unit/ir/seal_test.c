@@ -256,6 +256,34 @@ static void test_many(void **state)
     ar_arena_done(&a);
 }
 
+/* What the encoders would compare with each other for hours is refused. */
+static void test_too_many_tools(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned tools, names;
+        enum ar_code code;
+    } CASES[] = {{4096, 1024, AR_OK}, {4097, 0, AR_INVALID_REQUEST}, {1, 1025, AR_INVALID_REQUEST}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct ar_arena a;
+        struct ar_losses l = {.strict = false};
+        struct ar_err err = {.code = AR_OK};
+        ar_arena_init(&a, 16 << 20);
+        struct ar_request *r = ar_arena_new(&a, struct ar_request);
+        struct ar_name **names = &r->set.choice_names;
+        for (unsigned k = 0; k < CASES[i].tools; k++) {
+            struct ar_tool *t = ar_arena_new(&a, struct ar_tool);
+            t->next = r->tools;
+            r->tools = t;
+        }
+        for (unsigned k = 0; k < CASES[i].names; k++) {
+            assert_non_null(ar_name_new(&a, AR_LIT("f"), &names));
+        }
+        assert_int_equal(ar_request_seal(r, &a, &l, &err), CASES[i].code);
+        ar_arena_done(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_strict_refuses),
         cmocka_unit_test(test_full_arena),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(test_too_many_tools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
