@@ -263,23 +263,23 @@ static void test_too_many_tools(void **state)
     static const struct {
         unsigned tools, names;
         enum ar_code code;
-    } CASES[] = {{4096, 1024, AR_OK}, {4097, 0, AR_INVALID_REQUEST}, {1, 1025, AR_INVALID_REQUEST}};
-    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+    } LISTS[] = {{4096, 1024, AR_OK}, {4097, 0, AR_INVALID_REQUEST}, {1, 1025, AR_INVALID_REQUEST}};
+    for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++) {
         struct ar_arena a;
         struct ar_losses l = {.strict = false};
         struct ar_err err = {.code = AR_OK};
         ar_arena_init(&a, 16 << 20);
         struct ar_request *r = ar_arena_new(&a, struct ar_request);
         struct ar_name **names = &r->set.choice_names;
-        for (unsigned k = 0; k < CASES[i].tools; k++) {
+        for (unsigned k = 0; k < LISTS[i].tools; k++) {
             struct ar_tool *t = ar_arena_new(&a, struct ar_tool);
             t->next = r->tools;
             r->tools = t;
         }
-        for (unsigned k = 0; k < CASES[i].names; k++) {
+        for (unsigned k = 0; k < LISTS[i].names; k++) {
             assert_non_null(ar_name_new(&a, AR_LIT("f"), &names));
         }
-        assert_int_equal(ar_request_seal(r, &a, &l, &err), CASES[i].code);
+        assert_int_equal(ar_request_seal(r, &a, &l, &err), LISTS[i].code);
         ar_arena_done(&a);
     }
 }
