@@ -320,3 +320,38 @@ def test_idle_connections_are_pinged(gateway, upstream):
     gate = gateway({"upstreams": [place("openai-compatible", upstream, dialects=["chat"])], "ping_interval": "100ms"})
     raw = Raw(gate.port)
     assert raw.frame()[0] == 9 and raw.frame()[0] == 9
+
+
+def test_an_upstream_of_the_dialect(gateway, upstream):
+    """Natively: its events as they are, nothing of the WebSocket's handshake reaches it, and turns go on."""
+    def answer(request, reply):
+        assert request.method == "POST" and request.json["stream"] is True
+        text = f"turn {len(upstream.requests)}"
+        item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed",
+                "content": [{"type": "output_text", "text": text, "annotations": []}]}
+        made = {"id": f"resp_up{len(upstream.requests)}", "object": "response", "created_at": 1, "status": "completed",
+                "model": "m", "output": [item], "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}}
+        frames = []
+        for n, (name, more) in enumerate((("response.created", {"response": {**made, "output": []}}),
+                                          ("response.output_text.delta", {"delta": text, "item_id": "msg_1",
+                                                                          "output_index": 0, "content_index": 0}),
+                                          ("response.vendor.special", {"kept": True}),
+                                          ("response.completed", {"response": made}))):
+            event = wire.dump({"type": name, "sequence_number": n, **more})
+            frames.append(f"event: {name}\ndata: {event}\n\n".encode())
+        reply.sse(frames)
+
+    upstream.handler = answer
+    gate = gateway({"upstreams": [place("openai-compatible", upstream, dialects=["responses"])]})
+    with open_socket(gate) as ws:
+        first = create(ws, "one", store=False)
+        assert [e["type"] for e in first] == ["response.created", "response.output_text.delta",
+                                              "response.vendor.special", "response.completed"]
+        create(ws, "two", store=False, previous_response_id=first[-1]["response"]["id"])
+    sent = upstream.last
+    assert "previous_response_id" not in sent.json and len(sent.json["input"]) == 3
+    assert sent.json["input"][1]["content"][0]["text"] == "turn 1"
+    names = {name for name, _ in sent.headers}
+    assert not [n for n in names if n.startswith("sec-") or n in ("upgrade",)], names
+    assert sent.header("content-type", "").startswith("application/json")
+    assert sent.header("connection", "keep-alive").lower() != "upgrade"
