@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 export const BASE = (process.argv[2] ?? '').replace(/\/$/, '');
 export const KEY = process.argv[3] ?? 'sk-test-not-a-secret';
 export const MODEL = process.env.MODEL || 'mock-model';
-export const EXPECT = process.env.EXPECT || 'MOCK-FINAL-ANSWER-7319';
+export const EXPECT = process.env.EXPECT ?? 'MOCK-FINAL-ANSWER-7319';
 const INST = process.env.CLIENTS_INST;
 if (!BASE || !INST) {
   console.error('usage: CLIENTS_INST=DIR node sdk-X.mjs BASE_URL [KEY]');

@@ -143,7 +143,7 @@ class TestResponses:
         else:
             assert second.previous_response_id == first.id
             assert "My name is Ada." in sent and FINAL in sent and "And yours?" in sent
-            with pytest.raises(openai.APIStatusError, match="not found"):
+            with pytest.raises(openai.NotFoundError):
                 side.openai("sk-another-caller-0001").responses.create(model=MODEL, input="x", previous_response_id=first.id)
             with pytest.raises(openai.NotFoundError):
                 side.openai("sk-another-caller-0001").responses.retrieve(first.id)
