@@ -355,3 +355,22 @@ def test_an_upstream_of_the_dialect(gateway, upstream):
     assert not [n for n in names if n.startswith("sec-") or n in ("upgrade",)], names
     assert sent.header("content-type", "").startswith("application/json")
     assert sent.header("connection", "keep-alive").lower() != "upgrade"
+
+
+def test_a_stop_while_everything_runs(gate_up):
+    """At the end of the drain a response, a run without client and a compaction are under way: all are cut."""
+    gate, up = gate_up
+    up.handler = lambda request, reply: reply.wait_gone(15)
+    compacting = gate.client()
+    with open_socket(gate) as ws:
+        ws.send(json.dumps({"type": "response.create", "model": MODEL, "input": "one"}))
+        assert gate.ask("POST", PATH, {"model": MODEL, "input": "two", "background": True}).status == 200
+        compacting.send(b"POST /v1/responses/compact HTTP/1.1\r\nHost: localhost\r\nContent-Length: 31\r\n\r\n"
+                        b'{"model":"gpt-4.1","input":"x"}')
+        up.wait(3)
+        gate.signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                ws.recv(timeout=10)
+    compacting.close()
+    assert gate.wait() == 0
