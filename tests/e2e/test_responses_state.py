@@ -149,6 +149,7 @@ def test_not_stored(to_chat_only):
     assert ask(gate, body("x", previous_response_id=made["id"]), status=404)
 
 
+@pytest.mark.p("P-133")
 def test_nothing_is_stored_when_it_is_off(gateway, upstream):
     """P-133: then state is refused with the parameter's name."""
     upstream.handler = wire.both("chat")
@@ -315,7 +316,7 @@ def test_an_upstreams_id_goes_back_to_its_key(gateway, upstream, stream):
 
 # ---------------------------------------------------------------- thinking that clients drop
 
-@pytest.mark.p(104)
+@pytest.mark.p("P-104")
 def test_thinking_of_claude_comes_back_to_a_chat_client(gateway, upstream):
     """The client sends its call back bare; the upstream gets thinking and signature before it."""
     seen = []
@@ -494,8 +495,8 @@ def gemini(seen, parts):
     return run
 
 
-@pytest.mark.p(104)
-@pytest.mark.p(105)
+@pytest.mark.p("P-104")
+@pytest.mark.p("P-105")
 def test_a_signature_of_gemini_comes_back_to_a_chat_client(gateway, upstream):
     """The client sends its two calls back bare; the first gets its signature, the second has none."""
     seen = []
@@ -526,7 +527,7 @@ def test_a_signature_of_gemini_comes_back_to_a_chat_client(gateway, upstream):
     assert seen[3]["contents"] == seen[1]["contents"]  # decided once
 
 
-@pytest.mark.p(106)
+@pytest.mark.p("P-106")
 def test_a_refused_signature_stays_out(gateway, upstream):
     """One retry without it; from then on the history goes without at once."""
     seen = []
