@@ -164,28 +164,30 @@ static struct ar_flow *make_flow(struct ar_worker *w, struct ar_conn *c,
     return f;
 }
 
-static void begin(struct ar_flow *f)
+static void name_record(struct ar_flow *f)
 {
     static const char HEX[] = "0123456789abcdef";
     for (size_t i = 0; i < 16; i++) {
         f->record.request_id[2 * i] = HEX[f->id[i] >> 4];
         f->record.request_id[2 * i + 1] = HEX[f->id[i] & 15];
     }
-    drive(f);
 }
 
 void ar_flow_start(void *worker, struct ar_conn *c, const struct ar_request_head *h)
 {
-    begin(make_flow(worker, c, h));
+    struct ar_flow *f = make_flow(worker, c, h);
+    name_record(f);
+    drive(f);
 }
 
 void ar_flow_start_run(struct ar_worker *w, struct ar_conn *c, const struct ar_request_head *h,
                        const uint8_t id[16])
 {
     struct ar_flow *f = make_flow(w, c, h);
+    name_record(f); /* its own: no two records share an id; what is minted does */
     memcpy(f->id, id, sizeof f->id);
     f->recalled.is_run = true;
-    begin(f);
+    drive(f);
 }
 
 void ar_worker_switch(struct ar_worker *w, const struct ar_snapshot *s)
