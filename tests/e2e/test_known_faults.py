@@ -876,6 +876,50 @@ def test_a_messages_stream_without_message_stop(gateway, upstream, client):
     assert (say.text, say.stop) == ("hello there", "end")
 
 
+@fault(78)
+@pytest.mark.parametrize("client", ORDER)
+def test_the_callers_faults_do_not_cost_the_key(gateway, upstream, client):
+    """After bad requests of the caller the only key still serves."""
+    upstream.handler = lambda request, reply: reply.body(chat.error(400, "bad"), 400)
+    gate = gateway({"upstreams": [place("openai-compatible", upstream, keys=1)]})
+    path, body, headers = DIALECTS[client].request(ASK, "m", False)
+    for _ in range(5):
+        assert gate.ask("POST", path, body, headers).status == 400
+    upstream.handler = lambda request, reply: reply.body(chat.answer(TEXT))
+    assert gate.ask("POST", path, body, headers).status == 200
+
+
+@fault(79)
+@fault(82)
+def test_a_limit_of_the_place_does_not_burn_the_pool(gateway, upstream):
+    """Thirty keys that are all refused with 429: one request asks at most eight times, and none twice."""
+    upstream.handler = lambda request, reply: reply.body(chat.error(429, "slow down"), 429)
+    gate = gateway({"upstreams": [place("openai-compatible", upstream, keys=30)]})
+    assert gate.chat({"model": "m", "messages": [{"role": "user", "content": "x"}]}).status == 429
+    asked = [r.key for r in upstream.requests if r.method == "POST"]
+    assert len(asked) == len(set(asked)) <= 8
+
+
+@fault(98)
+@pytest.mark.parametrize(("client", "upstream"), [(c, u) for c, u in OTHERS if u != "anthropic" and c != "anthropic"])
+def test_no_limit_that_nobody_set(talk, client, upstream):
+    """No limit of tokens is sent where the caller set none and the dialect wants none."""
+    assert talk(client, upstream, DIALECTS[upstream].answer(TEXT)).seen().max is None
+
+
+@fault(101)
+@fault(103)
+def test_a_key_in_the_query_is_seen_nowhere(gateway, upstream, secret):
+    """Gemini's ?key= is in no log, no upstream's URL and no error."""
+    mine = secret("query")
+    upstream.handler = lambda request, reply: reply.body(gemini.error(429, f"quota of {mine} is spent"), 429)
+    gate = gateway({"log": {"level": "debug", "access": True}, "upstreams": [place("gemini", upstream, keys=0)]})
+    path, body, _ = gemini.request(ASK, "gemini-2.5-flash", False)
+    answer = gate.ask("POST", f"{path}?key={mine}", body)
+    assert answer.status == 429 and mine not in answer.text and mine not in gate.log
+    assert mine not in upstream.last.path and upstream.last.header("x-goog-api-key") == mine
+
+
 def test_the_grammar_checks_are_strict():
     """The readers of this file refuse what they should."""
     torn = parse_sse(("".join(anthropic.frames(TEXT)[:-1])).encode())
