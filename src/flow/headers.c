@@ -146,7 +146,8 @@ static struct ar_str printable(struct ar_str s, size_t max)
 static bool is_relayed(const struct ar_flow *f, struct ar_str name)
 {
     bool ok = is_listed(name, RELAYED, COUNT(RELAYED));
-    for (size_t i = 0; f->seat.cand->callers_secret && !ok && i < COUNT(RELAYED_LIMITS); i++) {
+    bool own_key = f->seat.cand && f->seat.cand->callers_secret;
+    for (size_t i = 0; own_key && !ok && i < COUNT(RELAYED_LIMITS); i++) {
         ok = ar_str_has_prefix_nocase(name, RELAYED_LIMITS[i]);
     }
     return ok;

@@ -166,7 +166,8 @@ static bool take_event(struct build *s, const struct ar_event *ev, struct ar_fau
     return false;
 }
 
-/* A whole answer on its way into the IR. */
+/* A whole answer on its way into the IR; or all chunks of a stream in the array that comes without
+ * alt=sse. */
 struct whole {
     const struct ar_read_how *how;
     struct ar_str body;
@@ -190,7 +191,14 @@ static enum ar_code read_candidate(struct whole *w, uint32_t index, struct ar_re
     bool failed = false;
     rd->whole = true;
     rd->candidate = index;
-    ar_gemini_read_chunk(rd, ar_json_root(&w->doc), w->body);
+    struct ar_jval root = ar_json_root(&w->doc);
+    struct ar_jiter chunks = ar_json_iter(root);
+    if (!ar_json_is(root, AR_J_ARRAY)) {
+        ar_gemini_read_chunk(rd, root, w->body);
+    }
+    while (ar_json_is(root, AR_J_ARRAY) && !rd->ended && ar_json_next(&chunks)) {
+        ar_gemini_read_chunk(rd, chunks.val, ar_json_raw(chunks.val));
+    }
     if (!rd->ended) {
         ar_gemini_end_answer(rd);
     }
