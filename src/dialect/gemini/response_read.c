@@ -278,10 +278,18 @@ enum ar_code ar_gemini_observe(struct ar_str body, struct ar_arena *a, struct ar
         return finish(&w, code == AR_OK ? AR_TOO_LARGE : code);
     }
     rd->whole = rd->committed = true; /* nothing is shown */
-    ar_gemini_note_start(rd, c);
-    (void)ar_gemini_note_usage(rd, c[AR_C_USAGE]);
-    ar_gemini_note_feedback(rd, c[AR_C_FEEDBACK]);
-    ar_gemini_note_candidate(rd, ar_gemini_candidate(rd, c[AR_C_CANDIDATES]), &none);
+    struct ar_jval root = ar_json_root(&w.doc);
+    struct ar_jiter chunks = ar_json_iter(root);
+    bool in_array = ar_json_is(root, AR_J_ARRAY);
+    for (bool more = true; more;) {
+        if (!in_array || (ar_json_next(&chunks) && ar_gemini_pick_chunk(chunks.val, c))) {
+            ar_gemini_note_start(rd, c);
+            (void)ar_gemini_note_usage(rd, c[AR_C_USAGE]);
+            ar_gemini_note_feedback(rd, c[AR_C_FEEDBACK]);
+            ar_gemini_note_candidate(rd, ar_gemini_candidate(rd, c[AR_C_CANDIDATES]), &none);
+        }
+        more = in_array && chunks.at < chunks.end;
+    }
     if (ar_gemini_settle_stop(rd)) {
         *ret = rd->answer;
         ret->stop = rd->stop;
