@@ -60,6 +60,7 @@ static void recycle(struct ar_flow *f)
     }
     if (w->spare_count == SPARES_MAX) {
         ar_buf_done(&f->body);
+        ar_buf_done(&f->answer);
         ar_buf_done(&f->seat.sink.out);
         ar_arena_done(&f->arena);
         free(f);
@@ -115,12 +116,13 @@ static struct ar_flow *take_flow(struct ar_worker *w)
 {
     struct ar_flow *f = w->spare;
     struct ar_arena arena = {.blocks = NULL};
-    struct ar_buf body = {.p = NULL}, out = {.p = NULL};
+    struct ar_buf body = {.p = NULL}, answer = {.p = NULL}, out = {.p = NULL};
     if (f) {
         w->spare = f->next_spare;
         w->spare_count--;
         arena = f->arena;
         body = f->body;
+        answer = f->answer;
         out = f->seat.sink.out;
         ar_buf_clear(&body);
         ar_buf_clear(&out);
@@ -134,6 +136,7 @@ static struct ar_flow *take_flow(struct ar_worker *w)
     f->seat.sink.out = out;
     f->arena = arena;
     f->body = body;
+    f->answer = answer;
     f->arena.max_bytes = (size_t)w->snapshot->config->limits_request_memory;
     f->body.max = (size_t)w->snapshot->config->body_limit;
     return f;
@@ -234,6 +237,7 @@ void ar_worker_stop_flows(struct ar_worker *w)
         struct ar_flow *f = w->spare;
         w->spare = f->next_spare;
         ar_buf_done(&f->body);
+        ar_buf_done(&f->answer);
         ar_buf_done(&f->seat.sink.out);
         ar_arena_done(&f->arena);
         free(f);

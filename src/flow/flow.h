@@ -109,6 +109,7 @@ struct ar_flow {
         origin; /* pin: X-AnyRouter-Provider; origin: allowed by cors.origins, to be echoed */
     bool strict, wants_stream;
     struct ar_buf body;
+    struct ar_buf answer; /* memory that calls use for theirs */
     struct ar_outline outlined;
     struct ar_request *request;    /* NULL until decoded */
     struct ar_losses *seal_losses; /* of pairing calls with results; NULL: not decoded */

@@ -108,6 +108,9 @@ static struct ar_str pass_target(struct ar_flow *f, const struct ar_candidate *c
 static struct ar_str name_model(struct ar_flow *f, struct ar_str target, struct ar_str model)
 {
     static const char HEX[] = "0123456789ABCDEF";
+    if (ar_str_find_char(target, '{') == target.n) {
+        return target;
+    }
     struct ar_str mark = AR_LIT("{model}");
     size_t at = ar_str_find(target, mark);
     bool strict = at == target.n;
@@ -245,6 +248,7 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
     s->silence_ms = conf->stream_timeout;
     s->total_ms = conf->timeout;
     s->whole_max = WHOLE_MAX;
+    s->spare = &f->answer;
     s->stamp.now_unix = ar_clock_unix_ms() / 1000;
     memcpy(s->stamp.seed, f->id, sizeof s->stamp.seed);
     s->arena = &f->arena;

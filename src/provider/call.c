@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define AWS_STREAM "application/vnd.amazon.eventstream"
-enum { ERROR_BODY_MAX = 1 << 20, FRAME_MAX = 16 << 20 };
+enum { ERROR_BODY_MAX = 1 << 20, FRAME_MAX = 16 << 20, SPARE_BYTES = 16384 };
 
 static void mask(struct http_call *c, struct ar_str secret, struct ar_str *s)
 {
@@ -283,6 +283,11 @@ static struct ar_call *start(struct ar_call_spec *spec)
     c->mem = spec->native ? spec->arena : &c->arena;
     ar_buf_init(&c->body, spec->whole_max * 4);
     ar_buf_init(&c->whole, spec->whole_max);
+    if (spec->spare) {
+        c->whole.p = spec->spare->p;
+        c->whole.cap = spec->spare->cap;
+        *spec->spare = (struct ar_buf){.p = NULL};
+    }
     encode(c);
     return &c->call;
 }
@@ -520,7 +525,11 @@ static void close_call(struct ar_call *call)
             ar_sse_done(&c->sse);
         }
     }
-    ar_buf_done(&c->whole);
+    if (c->spec->spare && !c->spec->spare->p && c->whole.cap <= SPARE_BYTES) {
+        *c->spec->spare = c->whole;
+    } else {
+        ar_buf_done(&c->whole);
+    }
     ar_buf_done(&c->body);
     ar_arena_done(&c->arena);
     free(c);

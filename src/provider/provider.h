@@ -72,7 +72,8 @@ struct ar_call_spec {
     const struct ar_header *headers;  /* the client's that may travel, then the upstream's own */
     unsigned header_count;
     int64_t connect_ms, first_byte_ms, silence_ms, total_ms;
-    size_t whole_max; /* a whole answer to decode may be this big */
+    size_t whole_max;     /* a whole answer to decode may be this big */
+    struct ar_buf *spare; /* memory for answers, used again call after call; NULL: none */
     struct ar_stamp stamp;
     struct ar_arena *arena; /* of the attempt's request: encoding */
     struct ar_pool *pool;
