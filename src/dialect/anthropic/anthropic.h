@@ -43,7 +43,7 @@ void ar_anthropic_reader_done(struct ar_reader *r);
 
 /* Where a block stands: what is legal there, and whose unwrapped thinking material is. */
 enum ar_anthropic_place { AR_IN_USER, AR_IN_ASSISTANT, AR_IN_SYSTEM, AR_IN_RESULT, AR_IN_ANSWER };
-struct ar_anthropic_read {
+struct ar_anthropic_in {
     struct ar_arena *a;
     struct ar_err *err;
     enum ar_vendor vendor; /* of signatures that come without an envelope */
@@ -52,21 +52,21 @@ struct ar_anthropic_read {
 };
 /* A string or an array of blocks -> list. Errors: AR_INVALID_REQUEST with the path, AR_TOO_LARGE.
  */
-enum ar_code ar_anthropic_read_blocks(struct ar_anthropic_read *rd, struct ar_jval v,
-                                      enum ar_anthropic_place at, struct ar_block **ret) AR_MUST;
+enum ar_code ar_anthropic_read_content(struct ar_anthropic_in *rd, struct ar_jval v,
+                                       enum ar_anthropic_place at, struct ar_block **ret) AR_MUST;
 /* One block, appended at *tail. */
-enum ar_code ar_anthropic_read_block(struct ar_anthropic_read *rd, struct ar_jval v,
-                                     enum ar_anthropic_place at, struct ar_block ***tail) AR_MUST;
+enum ar_code ar_anthropic_read_part(struct ar_anthropic_in *rd, struct ar_jval v,
+                                    enum ar_anthropic_place at, struct ar_block ***tail) AR_MUST;
 /* Signature or data text (dec) -> opaque material, unwrapped; NULL for empty text. Arena. */
-struct ar_opaque *ar_anthropic_read_sig(struct ar_anthropic_read *rd, struct ar_str text,
+struct ar_opaque *ar_anthropic_read_sig(struct ar_anthropic_in *rd, struct ar_str text,
                                         enum ar_sig_form form);
 /* A required member of v is not there: err with its path. */
 enum ar_code ar_anthropic_missing(struct ar_jval v, const char *key, struct ar_err *err);
 /* tools[] appended at *tail. */
-enum ar_code ar_anthropic_read_tools(struct ar_anthropic_read *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_tools(struct ar_anthropic_in *rd, struct ar_jval v,
                                      struct ar_tool **tail) AR_MUST;
 /* cache_control object -> ttl; p NULL: no marker. */
-struct ar_str ar_anthropic_read_cache(struct ar_anthropic_read *rd, struct ar_jval v);
+struct ar_str ar_anthropic_read_cache(struct ar_anthropic_in *rd, struct ar_jval v);
 
 /* The counters as the wire has them; -1 unknown. Merged over a stream, then made into IR usage. */
 struct ar_anthropic_usage {
@@ -105,7 +105,8 @@ int ar_anthropic_put_error(struct ar_jw *w, const struct ar_fault *f);
 void ar_anthropic_fault_of(int status, struct ar_jval root, struct ar_arena *a,
                            struct ar_fault *ret);
 
-/* A search that another vendor's model ran, as two blocks of this dialect. search_write.c. */
+/* A search that another vendor's model ran, as two blocks of this dialect. answer_write_search.c.
+ */
 struct ar_anthropic_search {
     struct ar_block use, result; /* raw */
     struct ar_str input;         /* esc: what is streamed as the call's input */
@@ -119,7 +120,7 @@ bool ar_anthropic_is_made_search(struct ar_str raw);
 /* anthropic.c */
 bool ar_anthropic_takes_url(const struct ar_block *b, const struct ar_target *t);
 
-/* Where the JSON text of a call stands; zeroed to begin. call_scan.c. */
+/* Where the JSON text of a call stands; zeroed to begin. stream_write_scan.c. */
 struct ar_anthropic_scan {
     unsigned depth;
     uint8_t hex_left;

@@ -6,7 +6,7 @@
 #include "dialect/anthropic/anthropic.h"
 
 struct state {
-    struct ar_anthropic_read rd;
+    struct ar_anthropic_in rd;
     struct ar_request *r;
     struct ar_settings *set;
     struct ar_ext **ext_tail;
@@ -136,7 +136,7 @@ static enum ar_code read_system(struct state *s, struct ar_jval v)
     if (ar_json_is_nil(v)) {
         return AR_OK;
     }
-    enum ar_code code = ar_anthropic_read_blocks(&s->rd, v, AR_IN_SYSTEM, &s->r->system);
+    enum ar_code code = ar_anthropic_read_content(&s->rd, v, AR_IN_SYSTEM, &s->r->system);
     for (struct ar_block *b = s->r->system; code == AR_OK && b; b = b->next) {
         if (b->kind != AR_TEXT) {
             code = ar_json_wrong(v, "a string or text blocks", s->rd.err);
@@ -207,7 +207,7 @@ static enum ar_code read_messages(struct state *s, struct ar_jval v)
         if (ar_json_is_nil(content)) {
             return ar_anthropic_missing(it.val, "content", s->rd.err);
         }
-        code = ar_anthropic_read_blocks(&s->rd, content, at, &t->blocks);
+        code = ar_anthropic_read_content(&s->rd, content, at, &t->blocks);
         if (code != AR_OK) {
             return code;
         }

@@ -1,9 +1,9 @@
-/* IR -> Messages request. First everything is decided (request_plan.c), then the body is written
- * front to back: limits, system, messages, tools, settings. The order of the members is fixed and
- * depends on nothing, so the same history gives the same bytes (PROTOCOLS 0.2). A request that came
- * in this dialect goes back as it was, but for what the target cannot take. Headers: the API
- * version, and betas (the client's own only where it spoke this dialect). Owns nothing. */
-#include "dialect/anthropic/encode.h"
+/* IR -> Messages request. First everything is decided (request_write_plan.c), then the body is
+ * written front to back: limits, system, messages, tools, settings. The order of the members is
+ * fixed and depends on nothing, so the same history gives the same bytes (PROTOCOLS 0.2). A request
+ * that came in this dialect goes back as it was, but for what the target cannot take. Headers: the
+ * API version, and betas (the client's own only where it spoke this dialect). Owns nothing. */
+#include "dialect/anthropic/request_write.h"
 
 #include "base/hash.h"
 
@@ -42,7 +42,7 @@ static void plan_cache(struct ar_anthropic_enc *e)
 static void put_line(struct ar_anthropic_enc *e, struct ar_str esc)
 {
     struct ar_block b = {.kind = AR_TEXT, .text = esc};
-    ar_anthropic_put_block(e, &b);
+    ar_anthropic_put_part(e, &b);
 }
 
 /* What the model is told in words because there is no field for it. */
@@ -87,7 +87,7 @@ static void put_system(struct ar_anthropic_enc *e)
     ar_jw_open(w, '[');
     for (const struct ar_block *b = first; b; b = b->next) {
         if (ar_anthropic_has_output(e, b)) {
-            ar_anthropic_put_block(e, b);
+            ar_anthropic_put_part(e, b);
         }
     }
     put_lines(e);
@@ -336,7 +336,7 @@ enum ar_code ar_anthropic_encode_request(const struct ar_request *r, enum ar_op 
     e.cache_seen = 0;
     ar_anthropic_put_tools(&e);
     ar_anthropic_put_mcp(&e);
-    ar_anthropic_put_think(&e);
+    ar_anthropic_put_reasoning(&e);
     put_settings(&e);
     ar_jw_close(w, '}');
     put_headers(&e);

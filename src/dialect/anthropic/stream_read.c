@@ -150,7 +150,7 @@ static int64_t index_of(struct ar_jval root)
 
 static void set_opaque(struct ar_reader *r, struct ar_str data, enum ar_sig_form form)
 {
-    struct ar_anthropic_read rd = {.a = r->a, .vendor = AR_VENDOR_ANTHROPIC, .account = AR_LIT("")};
+    struct ar_anthropic_in rd = {.a = r->a, .vendor = AR_VENDOR_ANTHROPIC, .account = AR_LIT("")};
     if (r->target) {
         rd.vendor = r->target->vendor;
         if ((r->target->caps & AR_CAP(ACCOUNT_BOUND_THINKING)) && r->target->account.p) {

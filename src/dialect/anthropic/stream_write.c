@@ -5,7 +5,7 @@
  * escaped text tells. A thinking block always ends signed. The stream ends by message_stop only
  * after a STOP; an error is `event: error` and nothing after it. Owns its arena and the buffers of
  * waiting blocks, which are capped; a delta of the open block costs a few copies. */
-#include "dialect/anthropic/stream_block.h"
+#include "dialect/anthropic/stream_write.h"
 
 #include "base/id.h"
 

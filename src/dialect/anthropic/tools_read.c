@@ -73,7 +73,7 @@ static void read_kind(struct ar_tool *t, struct ar_str type)
     t->name = type;
 }
 
-static enum ar_code read_custom(struct ar_anthropic_read *rd, struct ar_jval v, struct ar_tool *t)
+static enum ar_code read_custom(struct ar_anthropic_in *rd, struct ar_jval v, struct ar_tool *t)
 {
     struct ar_jval text = ar_json_get_lit(v, "description"),
                    schema = ar_json_get_lit(v, "input_schema");
@@ -96,7 +96,7 @@ static enum ar_code read_custom(struct ar_anthropic_read *rd, struct ar_jval v, 
     return ar_json_bool(strict, &t->strict_on, rd->err);
 }
 
-enum ar_code ar_anthropic_read_tools(struct ar_anthropic_read *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_tools(struct ar_anthropic_in *rd, struct ar_jval v,
                                      struct ar_tool **tail)
 {
     if (!ar_json_is_nil(v) && !ar_json_is(v, AR_J_ARRAY)) {

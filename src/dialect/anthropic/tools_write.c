@@ -2,7 +2,7 @@
  * undo list takes back, freeform tools become functions with one string, foreign server tools
  * become Anthropic's where there is one. A history that holds calls but no tools gets definitions
  * made up, because the API demands them (P-068). Owns nothing. */
-#include "dialect/anthropic/encode.h"
+#include "dialect/anthropic/request_write.h"
 
 #define FREEFORM_SCHEMA                                                                            \
     "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \

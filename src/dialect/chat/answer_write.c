@@ -5,7 +5,7 @@
 #include "base/id.h"
 #include "ir/opaque.h"
 
-void ar_chat_write_id(const struct ar_write_how *how, struct ar_str id, struct ar_jw *w)
+void ar_chat_put_id(const struct ar_write_how *how, struct ar_str id, struct ar_jw *w)
 {
     char minted[48] = "chatcmpl-";
     if (ar_str_has_prefix(id, AR_LIT("chatcmpl-"))) {
@@ -16,8 +16,8 @@ void ar_chat_write_id(const struct ar_write_how *how, struct ar_str id, struct a
     ar_jw_text(w, ar_str_of(minted));
 }
 
-void ar_chat_write_detail(struct ar_jw *w, struct ar_str text, const struct ar_opaque *o,
-                          unsigned index)
+void ar_chat_put_detail(struct ar_jw *w, struct ar_str text, const struct ar_opaque *o,
+                        unsigned index)
 {
     struct ar_buf envelope;
     ar_buf_init(&envelope, (o->data.n + o->family.n) * 2 + 256);
@@ -37,8 +37,8 @@ void ar_chat_write_detail(struct ar_jw *w, struct ar_str text, const struct ar_o
     ar_buf_done(&envelope);
 }
 
-bool ar_chat_write_citation(struct ar_jw *w, struct ar_str raw, struct ar_arena *a, int64_t from,
-                            int64_t to)
+bool ar_chat_put_citation(struct ar_jw *w, struct ar_str raw, struct ar_arena *a, int64_t from,
+                          int64_t to)
 {
     struct ar_jdoc doc;
     if (ar_json_parse(raw, 2, a, &doc, NULL) != AR_OK) {

@@ -8,7 +8,7 @@
 #include "json/scan.h"
 #include "json/write.h"
 
-/* outline.c, request.c, request_write.c, response.c, error.c, stream_read.c, stream_write.c:
+/* outline.c, request_read.c, request_write.c, response.c, error.c, stream_read.c, stream_write.c:
  * members of the row. */
 enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
                              struct ar_err *err);
@@ -49,19 +49,20 @@ struct ar_chat_in {
     unsigned minted;
 };
 
-/* message.c: messages[] -> r->system and r->turns. */
+/* message_read.c: messages[] -> r->system and r->turns. */
 enum ar_code ar_chat_read_messages(struct ar_chat_in *in, struct ar_jval messages,
                                    struct ar_request *r);
 /* A content value (string or parts) appended as blocks. */
 enum ar_code ar_chat_read_content(struct ar_chat_in *in, struct ar_jval content,
                                   struct ar_block ***tail);
-/* part.c: one user part that is not text. */
+/* part_read.c: one user part that is not text. */
 enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, struct ar_str type,
                                 struct ar_block ***tail);
 /* Cache mark of a part or tool: cache_ttl of ar_block. */
 struct ar_str ar_chat_read_cache(struct ar_chat_in *in, struct ar_jval part);
 
-/* assistant.c: id of a call that came without one; stable for the same answer. Arena. */
+/* message_read_assistant.c: id of a call that came without one; stable for the same answer. Arena.
+ */
 struct ar_str ar_chat_mint_call(struct ar_str answer_id, unsigned nth, struct ar_arena *a);
 /* An assistant message, of a history or of an answer, as blocks in the order thinking,
  * text, calls. */
@@ -76,7 +77,7 @@ struct ar_opaque *ar_chat_read_extra(struct ar_arena *a, struct ar_jval call,
 /* url_citation -> the canonical citation object, raw; p NULL: not one. Arena. */
 struct ar_str ar_chat_read_citation(struct ar_arena *a, struct ar_jval annotation);
 
-/* tool_read.c: tools, functions, tool_choice, function_call, web_search_options. */
+/* tools_read.c: tools, functions, tool_choice, function_call, web_search_options. */
 enum ar_code ar_chat_read_tools(struct ar_chat_in *in, struct ar_jval v, struct ar_request *r);
 enum ar_code ar_chat_read_functions(struct ar_chat_in *in, struct ar_jval v, struct ar_request *r);
 enum ar_code ar_chat_read_choice(struct ar_chat_in *in, struct ar_jval v, struct ar_request *r);
@@ -94,7 +95,7 @@ bool ar_chat_is_error(struct ar_jval v);
 
 /* Members of a usage object, with the wire's fallbacks. usage.c */
 void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret);
-void ar_chat_write_usage(const struct ar_usage *u, struct ar_jw *w);
+void ar_chat_put_usage(const struct ar_usage *u, struct ar_jw *w);
 /* finish_reason <-> canonical. */
 enum ar_stop_reason ar_chat_stop_of(struct ar_str finish);
 const char *ar_chat_finish_of(enum ar_stop_reason reason);
@@ -107,19 +108,19 @@ void ar_chat_read_stop(struct ar_str finish, struct ar_jval choice, struct ar_ch
                        struct ar_stop *ret);
 
 /* Parts of an answer that whole and streamed form share. answer_write.c */
-void ar_chat_write_id(const struct ar_write_how *how, struct ar_str id, struct ar_jw *w);
+void ar_chat_put_id(const struct ar_write_how *how, struct ar_str id, struct ar_jw *w);
 /* One reasoning_details item: text esc (may be absent) and the material in its envelope. */
-void ar_chat_write_detail(struct ar_jw *w, struct ar_str text, const struct ar_opaque *o,
-                          unsigned index);
+void ar_chat_put_detail(struct ar_jw *w, struct ar_str text, const struct ar_opaque *o,
+                        unsigned index);
 /* Canonical citation -> url_citation; false: it has no URL, nothing was written. from and to:
  * characters of content. */
-bool ar_chat_write_citation(struct ar_jw *w, struct ar_str raw, struct ar_arena *a, int64_t from,
-                            int64_t to);
+bool ar_chat_put_citation(struct ar_jw *w, struct ar_str raw, struct ar_arena *a, int64_t from,
+                          int64_t to);
 /* Characters (code points) of escaped text. */
 int64_t ar_chat_chars(struct ar_str esc);
 
 /* Thinking that comes inside content as <think>...</think>: cuts escaped text into pieces, held
- * across deltas. think_tags.c. Zeroed is the start. */
+ * across deltas. response_read_tags.c. Zeroed is the start. */
 struct ar_chat_tags {
     enum { AR_TAGS_BEFORE, AR_TAGS_INSIDE, AR_TAGS_AFTER, AR_TAGS_OFF } at;
     char held[16]; /* start of a tag that is not complete yet, or white space before it */

@@ -2,12 +2,12 @@
  * all. Tool results become tool messages directly after their calls; what a tool message cannot
  * hold (images, files) follows in a user message after the whole group. Claude Code's billing line
  * is never sent on: it changes with each version and would break every prefix cache. */
-#include "dialect/chat/pieces.h"
+#include "dialect/chat/message_write.h"
 
 enum { MARKS_MAX = 4 };
 #define BILLING "x-anthropic-billing-header:"
 
-static const char *system_role(const struct ar_chat_out *o)
+static const char *system_role(const struct ar_chat_enc *o)
 {
     return ar_chat_has(o, AR_QUIRK(DEVELOPER_ROLE)) && ar_chat_can(o, AR_CAP(REASONING))
                ? "developer"
@@ -15,7 +15,7 @@ static const char *system_role(const struct ar_chat_out *o)
 }
 
 /* One tool message. Media go to *attached under a number that the text names. */
-static void write_result(struct ar_chat_out *o, const struct ar_block *r,
+static void write_result(struct ar_chat_enc *o, const struct ar_block *r,
                          struct ar_chat_pieces *attached, unsigned *number)
 {
     struct ar_buf *out = o->w.out;
@@ -51,7 +51,7 @@ static void write_result(struct ar_chat_out *o, const struct ar_block *r,
 }
 
 /* A system message as user text. */
-static struct ar_str reminder_text(struct ar_chat_out *o, const struct ar_block *b)
+static struct ar_str reminder_text(struct ar_chat_enc *o, const struct ar_block *b)
 {
     struct ar_str s =
         ar_arena_fmt(o->a, "<system-reminder>\\n%.*s\\n</system-reminder>", AR_FMT(b->text));
@@ -60,7 +60,7 @@ static struct ar_str reminder_text(struct ar_chat_out *o, const struct ar_block 
     return s.p ? s : AR_LIT("");
 }
 
-static void write_user(struct ar_chat_out *o, const struct ar_turn *from, const struct ar_turn *end)
+static void write_user(struct ar_chat_enc *o, const struct ar_turn *from, const struct ar_turn *end)
 {
     struct ar_chat_pieces said, attached;
     unsigned number = 0;
@@ -78,7 +78,7 @@ static void write_user(struct ar_chat_out *o, const struct ar_turn *from, const 
     if (attached.n && ar_chat_has(o, AR_QUIRK(STRICT_ALTERNATION))) {
         said = attached; /* one user message for both */
     } else if (attached.n) {
-        ar_chat_write_message(o, "user", (struct ar_str){0}, &attached);
+        ar_chat_put_message(o, "user", (struct ar_str){0}, &attached);
     }
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
@@ -90,18 +90,18 @@ static void write_user(struct ar_chat_out *o, const struct ar_turn *from, const 
         }
     }
     if (said.n || !results) {
-        ar_chat_write_message(o, "user", from->name, &said);
+        ar_chat_put_message(o, "user", from->name, &said);
     }
 }
 
 /* A place that takes one system message only gets later ones as user text. */
-static enum ar_role role_of(const struct ar_chat_out *o, const struct ar_turn *t)
+static enum ar_role role_of(const struct ar_chat_enc *o, const struct ar_turn *t)
 {
     return t->role == AR_SYSTEM && ar_chat_has(o, AR_QUIRK(ONE_SYSTEM)) ? AR_USER : t->role;
 }
 
 /* A system message between turns keeps its place. */
-static void write_system_turn(struct ar_chat_out *o, const struct ar_turn *t)
+static void write_system_turn(struct ar_chat_enc *o, const struct ar_turn *t)
 {
     struct ar_chat_pieces ps;
     ar_chat_start_pieces(&ps);
@@ -109,12 +109,12 @@ static void write_system_turn(struct ar_chat_out *o, const struct ar_turn *t)
         ar_chat_gather(o, &ps, b);
     }
     if (ps.n) {
-        ar_chat_write_message(o, system_role(o), t->name, &ps);
+        ar_chat_put_message(o, system_role(o), t->name, &ps);
     }
 }
 
 /* The schema as words, for places without structured output. Esc, arena. */
-static struct ar_str schema_line(struct ar_chat_out *o)
+static struct ar_str schema_line(struct ar_chat_enc *o)
 {
     if (o->r->set.format != AR_FORMAT_SCHEMA || !ar_chat_has(o, AR_QUIRK(NO_JSON_SCHEMA))) {
         return (struct ar_str){0};
@@ -128,7 +128,7 @@ static struct ar_str schema_line(struct ar_chat_out *o)
         AR_FMT(schema));
 }
 
-static void write_system(struct ar_chat_out *o)
+static void write_system(struct ar_chat_enc *o)
 {
     struct ar_chat_pieces ps;
     bool one = ar_chat_has(o, AR_QUIRK(ONE_SYSTEM));
@@ -140,7 +140,7 @@ static void write_system(struct ar_chat_out *o)
         }
         ar_chat_add_text(o, &ps, b->text, b);
         if (!one) {
-            ar_chat_write_message(o, system_role(o), (struct ar_str){0}, &ps);
+            ar_chat_put_message(o, system_role(o), (struct ar_str){0}, &ps);
             ar_chat_start_pieces(&ps);
         }
     }
@@ -164,7 +164,7 @@ static void write_system(struct ar_chat_out *o)
 }
 
 /* Only the last four cache marks count. */
-static void count_marks(struct ar_chat_out *o)
+static void count_marks(struct ar_chat_enc *o)
 {
     unsigned n = 0;
     for (const struct ar_block *b = o->r->system; b; b = b->next) {
@@ -179,7 +179,7 @@ static void count_marks(struct ar_chat_out *o)
     o->marks_skip = n > MARKS_MAX ? n - MARKS_MAX : 0;
 }
 
-void ar_chat_write_messages(struct ar_chat_out *o)
+void ar_chat_put_messages(struct ar_chat_enc *o)
 {
     const struct ar_turn *next = NULL;
     bool strict = ar_chat_has(o, AR_QUIRK(STRICT_ALTERNATION));
@@ -198,7 +198,7 @@ void ar_chat_write_messages(struct ar_chat_out *o)
         } else if (role == AR_USER) {
             write_user(o, t, next);
         } else {
-            ar_chat_write_assistant(o, t, next);
+            ar_chat_put_assistant(o, t, next);
         }
         if (!next && t->role == AR_ASSISTANT && o->r->dialect != AR_DIALECT_CHAT) {
             ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "messages",

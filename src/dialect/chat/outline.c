@@ -1,6 +1,6 @@
 /* The outline of a request: one validating pass that keeps the root's members only, so that a
  * native request never pays for a tree. Finds model, stream, limits and ids, and the spans that the
- * native path may edit (PROTOCOLS 0.3). A key that is read here or by request.c and that comes
+ * native path may edit (PROTOCOLS 0.3). A key that is read here or by request_read.c and that comes
  * twice is refused (PROTOCOLS 0.4): vendors take the last, many parsers the first. Types are
  * checked only where a wrong one would mislead the gateway itself. */
 #include "dialect/chat/chat.h"

@@ -1,7 +1,7 @@
 /* One media part of a user message. Base64 is copied as the escaped span that it came as. What
  * would have to be fetched or belongs to another vendor is refused, never dropped: an answer about
  * a picture that was not sent is wrong. */
-#include "dialect/chat/encode.h"
+#include "dialect/chat/request_write.h"
 
 static void put_data_url(struct ar_jw *w, struct ar_str mime, struct ar_str b64)
 {
@@ -27,12 +27,12 @@ static void close_part(struct ar_jw *w)
     ar_jw_close(w, '}');
 }
 
-static void refuse(struct ar_chat_out *o, const char *field, const char *why)
+static void refuse(struct ar_chat_enc *o, const char *field, const char *why)
 {
     ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, field, why);
 }
 
-static void write_image(struct ar_chat_out *o, const struct ar_block *b, const struct ar_media *m)
+static void write_image(struct ar_chat_enc *o, const struct ar_block *b, const struct ar_media *m)
 {
     struct ar_jw *w = &o->w;
     if (m->from == AR_FROM_FILE) {
@@ -54,7 +54,7 @@ static void write_image(struct ar_chat_out *o, const struct ar_block *b, const s
     close_part(w);
 }
 
-static void write_file(struct ar_chat_out *o, const struct ar_media *m)
+static void write_file(struct ar_chat_enc *o, const struct ar_media *m)
 {
     struct ar_jw *w = &o->w;
     open_part(w, "file");
@@ -74,7 +74,7 @@ static void write_file(struct ar_chat_out *o, const struct ar_media *m)
     close_part(w);
 }
 
-static void write_audio(struct ar_chat_out *o, const struct ar_media *m)
+static void write_audio(struct ar_chat_enc *o, const struct ar_media *m)
 {
     struct ar_jw *w = &o->w;
     struct ar_str format =
@@ -88,7 +88,7 @@ static void write_audio(struct ar_chat_out *o, const struct ar_media *m)
     close_part(w);
 }
 
-static void write_video(struct ar_chat_out *o, const struct ar_media *m)
+static void write_video(struct ar_chat_enc *o, const struct ar_media *m)
 {
     struct ar_jw *w = &o->w;
     if (o->r->dialect != AR_DIALECT_CHAT) {
@@ -104,7 +104,7 @@ static void write_video(struct ar_chat_out *o, const struct ar_media *m)
     close_part(w);
 }
 
-void ar_chat_write_media(struct ar_chat_out *o, const struct ar_block *b)
+void ar_chat_put_media(struct ar_chat_enc *o, const struct ar_block *b)
 {
     static const struct ar_media NONE = {.data = AR_LIT_INIT("")};
     const struct ar_media *m = b->media ? b->media : &NONE;

@@ -1,12 +1,12 @@
 /* Reasoning for one target (PROTOCOLS 6.6): how hard to think, in the words that its models know,
  * and what they thought before, where the place wants it back. Thinking that its vendor could not
  * verify is left out, silently: nothing of the answer depends on it. */
-#include "dialect/chat/encode.h"
+#include "dialect/chat/request_write.h"
 
 #include "ir/opaque.h"
 
 /* One level down where a model does not know the word. */
-static enum ar_effort known_effort(struct ar_chat_out *o, enum ar_effort e)
+static enum ar_effort known_effort(struct ar_chat_enc *o, enum ar_effort e)
 {
     if (e == AR_EFFORT_MAX && !ar_chat_can(o, AR_CAP(EFFORT_MAX))) {
         e = AR_EFFORT_XHIGH;
@@ -41,7 +41,7 @@ static enum ar_effort wanted_effort(const struct ar_settings *s)
     }
 }
 
-static void write_object(struct ar_chat_out *o, enum ar_effort e)
+static void write_object(struct ar_chat_enc *o, enum ar_effort e)
 {
     const struct ar_settings *s = &o->r->set;
     bool hide = s->show == AR_SHOW_OMITTED;
@@ -64,7 +64,7 @@ static void write_object(struct ar_chat_out *o, enum ar_effort e)
     ar_jw_close(&o->w, '}');
 }
 
-void ar_chat_write_reasoning(struct ar_chat_out *o)
+void ar_chat_put_reasoning(struct ar_chat_enc *o)
 {
     enum ar_effort e = wanted_effort(&o->r->set);
     bool is_chat = o->r->dialect == AR_DIALECT_CHAT;
@@ -99,7 +99,7 @@ void ar_chat_write_reasoning(struct ar_chat_out *o)
     ar_jw_esc(&o->w, ar_str_of(ar_effort_name(e)));
 }
 
-static bool fits(struct ar_chat_out *o, const struct ar_opaque *sig)
+static bool fits(struct ar_chat_enc *o, const struct ar_opaque *sig)
 {
     return sig && ar_opaque_fits(sig, o->t->vendor, o->t->account,
                                  ar_chat_can(o, AR_CAP(ACCOUNT_BOUND_THINKING)));
@@ -122,7 +122,7 @@ static struct ar_str format_name(const struct ar_opaque *sig)
     }
 }
 
-static void write_detail(struct ar_chat_out *o, const struct ar_block *b, unsigned *index)
+static void write_detail(struct ar_chat_enc *o, const struct ar_block *b, unsigned *index)
 {
     struct ar_jw *w = &o->w;
     bool inline_sig = fits(o, b->sig) && b->sig->form == AR_SIGNATURE;
@@ -151,7 +151,7 @@ static void write_detail(struct ar_chat_out *o, const struct ar_block *b, unsign
 }
 
 /* All thinking of the turns as one string, blank lines between blocks. false: there is none. */
-static bool write_plain(struct ar_chat_out *o, struct ar_str key, const struct ar_turn *from,
+static bool write_plain(struct ar_chat_enc *o, struct ar_str key, const struct ar_turn *from,
                         const struct ar_turn *end)
 {
     bool some = false;
@@ -177,8 +177,8 @@ static bool write_plain(struct ar_chat_out *o, struct ar_str key, const struct a
     return some;
 }
 
-void ar_chat_write_thinking(struct ar_chat_out *o, const struct ar_turn *from,
-                            const struct ar_turn *end)
+void ar_chat_put_thinking(struct ar_chat_enc *o, const struct ar_turn *from,
+                          const struct ar_turn *end)
 {
     if (ar_chat_has(o, AR_QUIRK(REASONING_BACK))) {
         write_plain(o, AR_LIT("reasoning_content"), from, end);

@@ -2,21 +2,21 @@
  * nothing but the request and the target decides a byte. What the target cannot take is named
  * through ar_lose; the first refusal sticks and ends the call. Messages, parts, tools and reasoning
  * have files of their own. */
-#include "dialect/chat/encode.h"
+#include "dialect/chat/request_write.h"
 #include "dialect/field.h"
 
 #include "base/hash.h"
 
 enum { STOPS_MAX = 4, USER_MAX = 64 };
 
-void ar_chat_lose(struct ar_chat_out *o, enum ar_fate fate, enum ar_loss what, const char *field,
+void ar_chat_lose(struct ar_chat_enc *o, enum ar_fate fate, enum ar_loss what, const char *field,
                   const char *why)
 {
     enum ar_code c = ar_lose(o->l, fate, what, ar_dialect_field(o->r->dialect, field), why);
     o->code = o->code == AR_OK ? c : o->code;
 }
 
-static void write_num(struct ar_chat_out *o, struct ar_str key, const struct ar_num *n)
+static void write_num(struct ar_chat_enc *o, struct ar_str key, const struct ar_num *n)
 {
     if (n->tri == AR_SET) {
         ar_jw_key_n(&o->w, key.p, key.n);
@@ -25,7 +25,7 @@ static void write_num(struct ar_chat_out *o, struct ar_str key, const struct ar_
 }
 
 /* A reasoning model takes the default alone, which may be left out without harm. */
-static void write_sampling(struct ar_chat_out *o, const char *name, const struct ar_num *n,
+static void write_sampling(struct ar_chat_enc *o, const char *name, const struct ar_num *n,
                            double standard)
 {
     if (n->tri != AR_SET) {
@@ -39,7 +39,7 @@ static void write_sampling(struct ar_chat_out *o, const char *name, const struct
     }
 }
 
-static void write_limits(struct ar_chat_out *o)
+static void write_limits(struct ar_chat_enc *o)
 {
     const struct ar_settings *s = &o->r->set;
     struct ar_jw *w = &o->w;
@@ -80,7 +80,7 @@ static void write_limits(struct ar_chat_out *o)
 
 /* Four stop strings are sent, the rest is cut out of the answer by the undo filter; a reasoning
  * model takes none. */
-static void write_stops(struct ar_chat_out *o)
+static void write_stops(struct ar_chat_enc *o)
 {
     unsigned room = ar_chat_can(o, AR_CAP(REASONING)) ? 0 : STOPS_MAX, n = 0;
     struct ar_name **left = &o->ret->stops;
@@ -107,7 +107,7 @@ static void write_stops(struct ar_chat_out *o)
     }
 }
 
-static void write_format(struct ar_chat_out *o)
+static void write_format(struct ar_chat_enc *o)
 {
     const struct ar_settings *s = &o->r->set;
     struct ar_jw *w = &o->w;
@@ -142,7 +142,7 @@ static void write_format(struct ar_chat_out *o)
 
 /* An id over 64 bytes is hashed: the vendor refuses it, and Claude Code's tells account and device.
  */
-static void write_user(struct ar_chat_out *o)
+static void write_user(struct ar_chat_enc *o)
 {
     struct ar_str id = o->r->set.user_id;
     char hex[65];
@@ -160,7 +160,7 @@ static void write_user(struct ar_chat_out *o)
     }
 }
 
-static void write_service(struct ar_chat_out *o)
+static void write_service(struct ar_chat_enc *o)
 {
     const struct ar_settings *s = &o->r->set;
     bool is_chat = o->r->dialect == AR_DIALECT_CHAT;
@@ -189,7 +189,7 @@ static void write_service(struct ar_chat_out *o)
 
 /* Fields of this dialect that the IR has no name for go back verbatim; those of others meet their
  * fate. */
-static void write_extensions(struct ar_chat_out *o)
+static void write_extensions(struct ar_chat_enc *o)
 {
     for (const struct ar_ext *e = o->r->ext; e; e = e->next) {
         if (e->from == AR_DIALECT_CHAT) {
@@ -205,7 +205,7 @@ static void write_extensions(struct ar_chat_out *o)
     }
 }
 
-static void write_stream(struct ar_chat_out *o)
+static void write_stream(struct ar_chat_enc *o)
 {
     if (!o->t->stream) {
         return;
@@ -223,7 +223,7 @@ enum ar_code ar_chat_encode_request(const struct ar_request *r, enum ar_op op,
                                     const struct ar_target *t, struct ar_arena *a,
                                     struct ar_losses *l, struct ar_encoded *ret)
 {
-    struct ar_chat_out o = {.w = ar_jw_on(ret->body), .r = r, .t = t, .a = a, .l = l, .ret = ret};
+    struct ar_chat_enc o = {.w = ar_jw_on(ret->body), .r = r, .t = t, .a = a, .l = l, .ret = ret};
     (void)op; /* the dialect has no counting: it is never asked */
     ret->header_count = 0;
     ret->undo = NULL;
@@ -231,12 +231,12 @@ enum ar_code ar_chat_encode_request(const struct ar_request *r, enum ar_op op,
     o.undo_tail = &ret->undo;
     ar_jw_open(&o.w, '{');
     ar_jw_key_text(&o.w, "model", t->model);
-    ar_chat_write_messages(&o);
-    ar_chat_write_tools(&o);
+    ar_chat_put_messages(&o);
+    ar_chat_put_tools(&o);
     write_limits(&o);
     write_stops(&o);
     write_format(&o);
-    ar_chat_write_reasoning(&o);
+    ar_chat_put_reasoning(&o);
     write_service(&o);
     write_extensions(&o);
     write_stream(&o);

@@ -291,7 +291,7 @@ static void write_reasoning(struct answer *x, const struct ar_block *list)
         if ((b->kind == AR_THINKING || b->kind == AR_REDACTED_THINKING) && b->sig) {
             struct ar_str t =
                 b->kind == AR_THINKING ? (b->text.p ? b->text : AR_LIT("")) : (struct ar_str){0};
-            ar_chat_write_detail(&x->w, t, b->sig, index++);
+            ar_chat_put_detail(&x->w, t, b->sig, index++);
         }
     }
     ar_jw_close(&x->w, ']');
@@ -316,7 +316,7 @@ static void write_annotations(struct answer *x, const struct ar_block *list)
                     ar_jw_open(&x->w, '[');
                     open = true;
                 }
-                ar_chat_write_citation(&x->w, ar_json_raw(it.val), &x->scratch, at, end);
+                ar_chat_put_citation(&x->w, ar_json_raw(it.val), &x->scratch, at, end);
             }
         }
         at = end;
@@ -464,7 +464,7 @@ enum ar_code ar_chat_encode_response(const struct ar_response *r, const struct a
     ar_arena_init(&x.scratch, out->max);
     ar_jw_open(w, '{');
     ar_jw_key(w, "id");
-    ar_chat_write_id(how, r->id, w);
+    ar_chat_put_id(how, r->id, w);
     ar_jw_key_lit(w, "object", "chat.completion");
     ar_jw_key_i64(w, "created", how->stamp.now_unix);
     ar_jw_key_text(w, "model", how->model.n ? how->model : r->model);
@@ -475,7 +475,7 @@ enum ar_code ar_chat_encode_response(const struct ar_response *r, const struct a
     }
     ar_jw_close(w, ']');
     ar_jw_key(w, "usage");
-    ar_chat_write_usage(&r->usage, w);
+    ar_chat_put_usage(&r->usage, w);
     if (r->service_tier.n && how->request && how->request->set.service_tier.n) {
         ar_jw_key_text(w, "service_tier", r->service_tier);
     }

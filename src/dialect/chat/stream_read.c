@@ -3,7 +3,7 @@
  * What compatible places do differently is tolerated here, each where it is read (PROTOCOLS 1.7).
  * It owns its tape, its queue and its calls; it never holds content back but for the start of a
  * think tag and for arguments that come before their tool's name. */
-#include "dialect/chat/reader.h"
+#include "dialect/chat/stream_read.h"
 
 #include "base/hash.h"
 

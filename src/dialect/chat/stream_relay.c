@@ -3,7 +3,7 @@
  * before by one string alone; such a frame is told by comparing what surrounds the string. Others
  * are scanned for the three keys that matter, which cannot stand inside a string unescaped; only
  * frames where one of them has a value are parsed. */
-#include "dialect/chat/reader.h"
+#include "dialect/chat/stream_read.h"
 
 enum { LEARN_MAX = 64 };
 

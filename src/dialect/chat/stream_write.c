@@ -80,7 +80,7 @@ static void make_head(struct ar_writer *w, const struct ar_response *answer)
     struct ar_str id = answer ? answer->id : (struct ar_str){0};
     ar_jw_open(&j, '{');
     ar_jw_key(&j, "id");
-    ar_chat_write_id(&w->how, id, &j);
+    ar_chat_put_id(&w->how, id, &j);
     ar_jw_key_lit(&j, "object", "chat.completion.chunk");
     ar_jw_key_i64(&j, "created", w->how.stamp.now_unix);
     ar_jw_key_text(&j, "model", w->how.model.n || !answer ? w->how.model : answer->model);
@@ -254,7 +254,7 @@ static void add_detail(struct ar_writer *w, struct ar_str text, const struct ar_
     }
     struct ar_jw j = ar_jw_on(&w->details);
     j.comma = w->detail_n > 0;
-    ar_chat_write_detail(&j, text, sig, w->detail_n++);
+    ar_chat_put_detail(&j, text, sig, w->detail_n++);
 }
 
 /* Kept until the text that it belongs to is complete: it covers all of it. */
@@ -271,7 +271,7 @@ static void flush_citations(struct ar_writer *w)
     for (; w->cites; w->cites = w->cites->next) {
         struct ar_jw j = ar_jw_on(&w->notes);
         j.comma = w->notes.n > 0;
-        ar_chat_write_citation(&j, w->cites->s, w->a, w->block_chars, w->chars);
+        ar_chat_put_citation(&j, w->cites->s, w->a, w->block_chars, w->chars);
     }
 }
 
@@ -407,7 +407,7 @@ static void put_usage(struct ar_writer *w, const struct ar_usage *u, struct ar_f
     ar_buf_str(out->out, ar_buf_view(&w->head));
     ar_buf_lit(out->out, "],\"usage\":");
     struct ar_jw j = ar_jw_on(out->out);
-    ar_chat_write_usage(u, &j);
+    ar_chat_put_usage(u, &j);
     ar_buf_char(out->out, '}');
     out->how->end(out);
 }

@@ -79,7 +79,7 @@ void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret)
     }
 }
 
-void ar_chat_write_usage(const struct ar_usage *u, struct ar_jw *w)
+void ar_chat_put_usage(const struct ar_usage *u, struct ar_jw *w)
 {
     int64_t in = ar_tokens(u->in_total), out = ar_tokens(u->out_total);
     ar_jw_open(w, '{');

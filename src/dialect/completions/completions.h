@@ -20,8 +20,8 @@ void ar_completions_write_ping(struct ar_writer *w, struct ar_framer *out);
 void ar_completions_writer_done(struct ar_writer *w);
 
 /* What every answer and every chunk begins with: id, object, created, model. response_write.c */
-void ar_completions_write_head(struct ar_jw *w, const struct ar_write_how *how,
-                               const struct ar_response *answer);
+void ar_completions_put_head(struct ar_jw *w, const struct ar_write_how *how,
+                             const struct ar_response *answer);
 /* The prompt, esc, where the request wants it back (echo); absent: it does not. request_read.c */
 struct ar_str ar_completions_echo(const struct ar_request *r);
 

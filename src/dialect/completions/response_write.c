@@ -7,8 +7,8 @@
 #include "base/id.h"
 #include "dialect/chat/chat.h"
 
-void ar_completions_write_head(struct ar_jw *w, const struct ar_write_how *how,
-                               const struct ar_response *answer)
+void ar_completions_put_head(struct ar_jw *w, const struct ar_write_how *how,
+                             const struct ar_response *answer)
 {
     char id[48] = "cmpl-";
     ar_id_base62(how->stamp.seed, "cmpl", 0, 29, id + 5);
@@ -48,7 +48,7 @@ enum ar_code ar_completions_encode_response(const struct ar_response *r,
     struct ar_jw w = ar_jw_on(out);
     struct ar_str echo = ar_completions_echo(how->request);
     int64_t index = 0;
-    ar_completions_write_head(&w, how, r);
+    ar_completions_put_head(&w, how, r);
     ar_jw_key(&w, "choices");
     ar_jw_open(&w, '[');
     for (const struct ar_response *c = r; c; c = c->more) {
@@ -56,7 +56,7 @@ enum ar_code ar_completions_encode_response(const struct ar_response *r,
     }
     ar_jw_close(&w, ']');
     ar_jw_key(&w, "usage");
-    ar_chat_write_usage(&r->usage, &w);
+    ar_chat_put_usage(&r->usage, &w);
     ar_jw_close(&w, '}');
     return ar_buf_finish(out);
 }

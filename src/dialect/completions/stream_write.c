@@ -69,7 +69,7 @@ static void put_start(struct ar_writer *w, const struct ar_response *answer, str
     }
     w->started = true;
     struct ar_jw j = ar_jw_on(&w->head);
-    ar_completions_write_head(&j, &w->how, answer);
+    ar_completions_put_head(&j, &w->how, answer);
     struct ar_str echo = ar_completions_echo(w->how.request);
     if (echo.n > 0) {
         put_chunk(w, echo, NULL, out);
@@ -84,7 +84,7 @@ static void put_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_f
         ar_buf_str(out->out, ar_buf_view(&w->head));
         ar_buf_lit(out->out, ",\"choices\":[],\"usage\":");
         struct ar_jw j = ar_jw_on(out->out);
-        ar_chat_write_usage(ev->usage, &j);
+        ar_chat_put_usage(ev->usage, &j);
         ar_buf_char(out->out, '}');
         out->how->end(out);
     }

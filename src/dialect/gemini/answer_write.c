@@ -1,6 +1,6 @@
 /* Parts of an answer that its whole and its streamed form share (PROTOCOLS 4.6, 7): parts, which
  * part carries which signature, why it ended, what it cost. Owns nothing. */
-#include "dialect/gemini/answer.h"
+#include "dialect/gemini/answer_write.h"
 
 #include "base/id.h"
 

@@ -70,18 +70,18 @@ enum ar_code ar_gemini_i64(struct ar_jval v, int64_t *ret, struct ar_err *err) A
  * number (names are in the order of the numbers); -1: unknown. names: NULL-terminated. */
 int ar_gemini_enum(struct ar_jval v, const char *prefix, const char *const *names);
 
-/* content_read.c: contents[] -> turns; systemInstruction (string or Content) -> text blocks. */
-enum ar_code ar_gemini_read_contents(struct ar_gemini_in *in, struct ar_jval v,
+/* message_read.c: contents[] -> turns; systemInstruction (string or Content) -> text blocks. */
+enum ar_code ar_gemini_read_messages(struct ar_gemini_in *in, struct ar_jval v,
                                      struct ar_request *r) AR_MUST;
 enum ar_code ar_gemini_read_system(struct ar_gemini_in *in, struct ar_jval v,
                                    struct ar_request *r) AR_MUST;
 /* tools_read.c: tools[] and toolConfig. */
 enum ar_code ar_gemini_read_tools(struct ar_gemini_in *in, struct ar_jval v,
                                   struct ar_request *r) AR_MUST;
-enum ar_code ar_gemini_read_tool_config(struct ar_gemini_in *in, struct ar_jval v,
-                                        struct ar_request *r) AR_MUST;
-/* schema_read.c: Gemini's Schema (type upper case, nullable, limits as strings) -> JSON Schema, raw
- * in the arena; keywords of JSON Schema stay as they are. p NULL over the cap. */
+enum ar_code ar_gemini_read_choice(struct ar_gemini_in *in, struct ar_jval v,
+                                   struct ar_request *r) AR_MUST;
+/* tools_read_schema.c: Gemini's Schema (type upper case, nullable, limits as strings) -> JSON
+ * Schema, raw in the arena; keywords of JSON Schema stay as they are. p NULL over the cap. */
 struct ar_str ar_gemini_read_schema(struct ar_arena *a, struct ar_jval v);
 
 /* sig.c: thoughtSignature (base64 text, dec) -> Google's own material with the text as its data, or
@@ -91,7 +91,7 @@ struct ar_opaque *ar_gemini_read_sig(struct ar_str text, struct ar_str account, 
  */
 void ar_gemini_put_sig(struct ar_jw *w, const struct ar_opaque *sig);
 
-/* Kind of block that holds media of this type. content_read.c */
+/* Kind of block that holds media of this type. message_read.c */
 enum ar_block_kind ar_gemini_media_kind(struct ar_str mime);
 
 /* usageMetadata -> IR (usage.c; false: v is none), and back (answer_write.c). */
@@ -104,8 +104,8 @@ void ar_gemini_put_usage(struct ar_jw *w, const struct ar_usage *u);
 enum ar_stop_reason ar_gemini_stop_of(struct ar_str finish);
 struct ar_str ar_gemini_finish_of(const struct ar_stop *s);
 
-/* grounding.c: citations and searches of a candidate on their way to a client (PROTOCOLS 7.1).
- * init; add; put; done. Owns bufs. */
+/* answer_write_grounding.c: citations and searches of a candidate on their way to a client
+ * (PROTOCOLS 7.1). init; add; put; done. Owns bufs. */
 struct ar_gemini_cites {
     struct ar_buf chunks, supports, queries;
     unsigned n;

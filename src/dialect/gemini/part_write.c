@@ -2,7 +2,7 @@
  * this dialect goes back in its wire form where nothing in it has to change; signatures go only to
  * the vendor that made them. Media goes inline, or by reference where Google can fetch it; media
  * that cannot go is refused by name. Owns nothing. */
-#include "dialect/gemini/encode.h"
+#include "dialect/gemini/request_write.h"
 
 /* --- signatures --- */
 

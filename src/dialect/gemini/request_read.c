@@ -346,7 +346,7 @@ static enum ar_code read_config(struct state *s, struct ar_jval v)
 
 static enum ar_code read_contents(struct state *s, struct ar_jval v)
 {
-    return ar_gemini_read_contents(&s->in, v, s->r);
+    return ar_gemini_read_messages(&s->in, v, s->r);
 }
 
 static enum ar_code read_system(struct state *s, struct ar_jval v)
@@ -362,7 +362,7 @@ static enum ar_code read_tools(struct state *s, struct ar_jval v)
 static enum ar_code read_tool_config(struct state *s, struct ar_jval v)
 {
     static const struct ar_str calling = AR_LIT_INIT("functionCallingConfig");
-    enum ar_code code = ar_gemini_read_tool_config(&s->in, v, s->r);
+    enum ar_code code = ar_gemini_read_choice(&s->in, v, s->r);
     for (struct ar_jiter it = ar_json_iter(v); code == AR_OK && ar_json_next(&it);) {
         static const char *const validated[] = {"", "", "", "", "VALIDATED", NULL};
         bool own = ar_gemini_key_is(it.key, calling);

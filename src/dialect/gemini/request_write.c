@@ -3,7 +3,7 @@
  * The model and streaming are in the path and not here. What the target cannot take is named
  * through ar_lose under the client's own name for it; the first refusal sticks. Contents, parts,
  * tools, reasoning and schemas have files of their own. Owns nothing. */
-#include "dialect/gemini/encode.h"
+#include "dialect/gemini/request_write.h"
 
 #include "dialect/field.h"
 
@@ -300,7 +300,7 @@ static void put_config(struct ar_gemini_enc *e)
     put_limit(e);
     put_stops(e);
     put_format(e);
-    ar_gemini_put_think(e);
+    ar_gemini_put_reasoning(e);
     put_config_ext(e);
     ar_gemini_close_or_drop(e, before, at, open);
 }
@@ -366,7 +366,7 @@ static void put_ext(struct ar_gemini_enc *e)
 static void put_generate(struct ar_gemini_enc *e)
 {
     put_system(e);
-    ar_gemini_put_contents(e);
+    ar_gemini_put_messages(e);
     ar_gemini_put_tools(e);
     put_config(e);
     put_tier(e);
@@ -387,7 +387,7 @@ static void put_count(struct ar_gemini_enc *e)
         ar_jw_key_text(w, "model", name);
     }
     put_system(e);
-    ar_gemini_put_contents(e);
+    ar_gemini_put_messages(e);
     ar_gemini_put_tools(e);
     if (!flat) {
         ar_jw_close(w, '}');

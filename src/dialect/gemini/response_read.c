@@ -2,7 +2,7 @@
  * how it ended and what it cost. An answer has the form of a stream's chunk, so the stream reader
  * reads it and its events are put together here: the same content gives the same blocks either way
  * (PROTOCOLS 8.7). Owns nothing. */
-#include "dialect/gemini/reader.h"
+#include "dialect/gemini/stream_read.h"
 
 #include "ir/copy.h"
 

@@ -2,7 +2,7 @@
  * shown only to a client that asked for them; what signs them rides on the next part then. A prompt
  * that was refused without a word is told as promptFeedback and no candidate. Owns a scratch arena.
  */
-#include "dialect/gemini/answer.h"
+#include "dialect/gemini/answer_write.h"
 
 struct answer {
     struct ar_jw w;

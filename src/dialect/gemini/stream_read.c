@@ -3,7 +3,7 @@
  * escapes and all; one tape of nodes serves all frames. There is no end marker on this wire: the
  * body's end is the answer's, provided that a finishReason was seen or the last thing said was a
  * call. Owns its tape, its queue and a call that comes in pieces. */
-#include "dialect/gemini/reader.h"
+#include "dialect/gemini/stream_read.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
  * the usage so far; once content was shown, only now and then is a chunk parsed for that alone, and
  * each that has one of the keys that tell more, which cannot stand inside a string unescaped. Owns
  * nothing. */
-#include "dialect/gemini/reader.h"
+#include "dialect/gemini/stream_read.h"
 
 /* raw goes with the first event of the frame; what follows it shows no bytes of its own. */
 static void put(struct ar_reader *r, struct ar_event ev, struct ar_str *raw)

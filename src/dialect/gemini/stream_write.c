@@ -4,7 +4,7 @@
  * read arguments as an object. The last chunk has finishReason, grounding and the full usage; an
  * answer that said nothing and was refused has promptFeedback instead. Which bytes part the chunks
  * is the framing's business. Owns its arena and the buffers of open calls, which are capped. */
-#include "dialect/gemini/answer.h"
+#include "dialect/gemini/answer_write.h"
 
 #include "ir/copy.h"
 

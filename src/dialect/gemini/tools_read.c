@@ -1,6 +1,7 @@
 /* tools[] and toolConfig of a Gemini request -> IR. A wire tool is an object of several kinds: each
  * function declaration becomes a function, each other member a server tool with a vendor-neutral
- * name and its wire form. Gemini's schemas become JSON Schema (schema_read.c). Owns nothing. */
+ * name and its wire form. Gemini's schemas become JSON Schema (tools_read_schema.c). Owns nothing.
+ */
 #include "dialect/gemini/gemini.h"
 
 static const struct {
@@ -164,8 +165,7 @@ static enum ar_code read_names(struct ar_gemini_in *in, struct ar_jval v, struct
     return AR_OK;
 }
 
-enum ar_code ar_gemini_read_tool_config(struct ar_gemini_in *in, struct ar_jval v,
-                                        struct ar_request *r)
+enum ar_code ar_gemini_read_choice(struct ar_gemini_in *in, struct ar_jval v, struct ar_request *r)
 {
     struct ar_settings *set = &r->set;
     struct ar_jval config = ar_gemini_get_lit(v, "functionCallingConfig");

@@ -2,7 +2,7 @@
  * one tool; names get a legal form that the undo list takes back; freeform tools become functions
  * with one string; web search becomes Google's. Older models take either functions or Google's own
  * tools: the functions stay. Owns nothing. */
-#include "dialect/gemini/encode.h"
+#include "dialect/gemini/request_write.h"
 
 #include "base/hash.h"
 

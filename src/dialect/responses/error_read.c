@@ -1,7 +1,7 @@
 /* Errors of an upstream that speaks Responses (PROTOCOLS 9.2). The envelope and the words are those
  * of Chat, whose reader does the work; what only this dialect says (codes of a failed response) is
  * added here. Owns nothing. */
-#include "dialect/responses/reader.h"
+#include "dialect/responses/stream_read.h"
 
 static const struct {
     const char *word;

@@ -1,7 +1,7 @@
 /* Content parts of messages and tool results (PROTOCOLS 2.3, 6.2). Base64 is copied as the escaped
  * span that it came as. Media that cannot go are refused, never dropped: an answer about a picture
  * that was not sent is wrong. A document that is text becomes text. Owns nothing. */
-#include "dialect/responses/encode.h"
+#include "dialect/responses/request_write.h"
 
 static void put_data_url(struct ar_jw *w, struct ar_str mime, struct ar_str b64)
 {
@@ -41,8 +41,8 @@ static void refuse(struct ar_responses_enc *e, const char *field, const char *wh
     ar_responses_lose(e, AR_FATE_REJECT, AR_DROPPED, field, why);
 }
 
-void ar_responses_write_text(struct ar_responses_enc *e, struct ar_str esc,
-                             const struct ar_block *marked)
+void ar_responses_put_input_text(struct ar_responses_enc *e, struct ar_str esc,
+                                 const struct ar_block *marked)
 {
     open_part(&e->w, "input_text");
     ar_jw_key_esc(&e->w, "text", esc);
@@ -50,7 +50,7 @@ void ar_responses_write_text(struct ar_responses_enc *e, struct ar_str esc,
     ar_jw_close(&e->w, '}');
 }
 
-void ar_responses_write_said(struct ar_responses_enc *e, const struct ar_block *b)
+void ar_responses_put_said(struct ar_responses_enc *e, const struct ar_block *b)
 {
     bool refusal = b->kind == AR_REFUSAL;
     open_part(&e->w, refusal ? "refusal" : "output_text");
@@ -192,7 +192,7 @@ static void write_document(struct ar_responses_enc *e, const struct ar_block *b)
         write_file(e, b);
         return;
     }
-    ar_responses_write_text(e, document_text(e, b), b);
+    ar_responses_put_input_text(e, document_text(e, b), b);
     for (const struct ar_block *i = b->inner; i; i = i->next) {
         if (i->kind == AR_IMAGE && i->media) {
             write_image(e, i);
@@ -219,7 +219,7 @@ bool ar_responses_is_part(const struct ar_block *b)
     }
 }
 
-void ar_responses_write_part(struct ar_responses_enc *e, const struct ar_block *b)
+void ar_responses_put_part(struct ar_responses_enc *e, const struct ar_block *b)
 {
     switch (b->kind) {
     case AR_IMAGE:
@@ -235,7 +235,7 @@ void ar_responses_write_part(struct ar_responses_enc *e, const struct ar_block *
         refuse(e, "video", "the upstream's dialect has no video");
         return;
     default:
-        ar_responses_write_text(e, b->text, b);
+        ar_responses_put_input_text(e, b->text, b);
         return;
     }
 }

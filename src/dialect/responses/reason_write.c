@@ -1,6 +1,6 @@
 /* Reasoning for one target (PROTOCOLS 6.6): how hard to think, in the words that its models know,
  * what is shown of it, and which material of earlier turns it may see again. Owns nothing. */
-#include "dialect/responses/encode.h"
+#include "dialect/responses/request_write.h"
 
 #include "ir/opaque.h"
 
@@ -91,7 +91,7 @@ static struct ar_str summary(const struct ar_responses_enc *e, enum ar_effort le
     return s->summary.n ? s->summary : AR_LIT("auto");
 }
 
-void ar_responses_write_reasoning(struct ar_responses_enc *e)
+void ar_responses_put_reasoning(struct ar_responses_enc *e)
 {
     enum ar_effort level = settle_effort(e);
     struct ar_str shown = summary(e, level);

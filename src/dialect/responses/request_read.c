@@ -300,7 +300,7 @@ static enum ar_code read_root(struct ar_responses_in *in, struct ar_jval root)
     if (!(seen & 1)) {
         return ar_json_wrong(root, "an object with a model", in->err);
     }
-    return ar_responses_read_input(in, ar_json_get_lit(root, "input"));
+    return ar_responses_read_messages(in, ar_json_get_lit(root, "input"));
 }
 
 enum ar_code ar_responses_decode_request(struct ar_str body, const struct ar_wire_in *in,

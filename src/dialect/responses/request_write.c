@@ -5,7 +5,7 @@
  * cannot take is named through ar_lose; the first refusal sticks. Input, parts, tools and reasoning
  * have files of their own. Owns nothing. */
 #include "dialect/field.h"
-#include "dialect/responses/encode.h"
+#include "dialect/responses/request_write.h"
 
 #include "base/hash.h"
 #include "dialect/field.h"
@@ -273,9 +273,9 @@ enum ar_code ar_responses_encode_request(const struct ar_request *r, enum ar_op 
     e.undo_tail = &ret->undo;
     ar_jw_open(&e.w, '{');
     ar_jw_key_text(&e.w, "model", t->model);
-    ar_responses_write_input(&e);
-    ar_responses_write_tools(&e);
-    ar_responses_write_reasoning(&e);
+    ar_responses_put_messages(&e);
+    ar_responses_put_tools(&e);
+    ar_responses_put_reasoning(&e);
     write_text(&e);
     if (op == AR_OP_GENERATE) {
         write_sampling(&e);

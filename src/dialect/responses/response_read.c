@@ -1,7 +1,7 @@
 /* A whole Responses answer -> IR, and the observer of native ones (PROTOCOLS 2.5, 7). Every content
  * part is a block, as is every reasoning item, whose summary parts are joined by a blank line. An
  * answer that failed or was cancelled is a fault, not an answer. Owns nothing. */
-#include "dialect/responses/reader.h"
+#include "dialect/responses/stream_read.h"
 
 static struct ar_fault bad(const char *why, enum ar_blame blame)
 {

@@ -3,7 +3,7 @@
  * as always there; what the client left out has the API's default. store says whether
  * the gateway holds the answer. A whole answer goes through the writer of streams without its
  * frames, so that both forms have the same items. Owns nothing but what it makes for the call. */
-#include "dialect/responses/writer.h"
+#include "dialect/responses/answer_write.h"
 
 #include "base/id.h"
 #include "dialect/chat/chat.h"

@@ -68,15 +68,15 @@ struct ar_str ar_responses_text(struct ar_arena *a, struct ar_jval obj, struct a
 enum ar_code ar_responses_need(struct ar_responses_in *in, struct ar_jval obj, struct ar_str key,
                                struct ar_jval *ret) AR_MUST;
 
-/* item_read.c: the value of input -> turns. */
-enum ar_code ar_responses_read_input(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
+/* message_read.c: the value of input -> turns. */
+enum ar_code ar_responses_read_messages(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
 /* request_read.c: the values of reasoning.effort and of text, which items may change too. */
 enum ar_code ar_responses_read_effort(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
 enum ar_code ar_responses_read_shape(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
 /* part_read.c: a string or a list of parts, appended as blocks. */
 enum ar_code ar_responses_read_content(struct ar_responses_in *in, struct ar_jval v,
                                        struct ar_block ***tail) AR_MUST;
-/* call_read.c: calls and their results, of every kind. */
+/* part_read_call.c: calls and their results, of every kind. */
 enum ar_code ar_responses_read_call(struct ar_responses_in *in, struct ar_jval v,
                                     struct ar_str type, struct ar_block ***tail) AR_MUST;
 enum ar_code ar_responses_read_result(struct ar_responses_in *in, struct ar_jval v,

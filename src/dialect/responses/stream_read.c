@@ -1,8 +1,8 @@
 /* The stream of an upstream as events (PROTOCOLS 2.6, 8.1). A frame is known by its event name, or
- * by its type where a server sends no names. What an item says is in stream_item.c, the native path
- * in stream_relay.c. Only a terminal response ends an answer well: a stream without one is cut,
- * however clean its end looks. Owns its tape, its queue and its items. */
-#include "dialect/responses/reader.h"
+ * by its type where a server sends no names. What an item says is in stream_read_item.c, the native
+ * path in stream_relay.c. Only a terminal response ends an answer well: a stream without one is
+ * cut, however clean its end looks. Owns its tape, its queue and its items. */
+#include "dialect/responses/stream_read.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
  * understands response.failed alone, which follows an error event: once content was shown, such an
  * event is passed on and remembered, and the answer fails with the frame that comes after it, or at
  * the end. */
-#include "dialect/responses/reader.h"
+#include "dialect/responses/stream_read.h"
 
 /* raw goes with the first event of the frame; what follows it shows no bytes of its own. */
 static void put(struct ar_reader *r, struct ar_event ev, struct ar_str *raw)

@@ -5,7 +5,7 @@
  * message is closed late, because the next text may join it. The stream ends by one event with the
  * whole response, and never by a clean one without a stop. Owns its arena, the buffers of open
  * items and the finished items. */
-#include "dialect/responses/writer.h"
+#include "dialect/responses/answer_write.h"
 
 #include "base/id.h"
 #include "ir/copy.h"

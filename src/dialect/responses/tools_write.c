@@ -3,7 +3,7 @@
  * such; others get functions. Names that the wire does not take are shortened with an undo row.
  * Server tools go to who has them; the rest is dropped with a warning, or refused where it matters.
  * Owns nothing. */
-#include "dialect/responses/encode.h"
+#include "dialect/responses/request_write.h"
 
 enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
 
@@ -11,7 +11,7 @@ enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
     "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
     "text, not JSON.\"}},\"required\":[\"input\"],\"additionalProperties\":false}"
 
-struct ar_str ar_responses_send_name(const struct ar_responses_enc *e, struct ar_str name)
+struct ar_str ar_responses_tool_name(const struct ar_responses_enc *e, struct ar_str name)
 {
     return ar_tool_name(name, NAME_MAX_BYTES, e->a);
 }
@@ -29,7 +29,7 @@ static void add_undo(struct ar_responses_enc *e, enum ar_undo_how how, struct ar
 
 static struct ar_str name_with_undo(struct ar_responses_enc *e, struct ar_str name)
 {
-    struct ar_str sent = ar_responses_send_name(e, name);
+    struct ar_str sent = ar_responses_tool_name(e, name);
     if (!ar_str_is(sent, name)) {
         add_undo(e, AR_UNDO_NAME, sent, name);
     }
@@ -361,7 +361,7 @@ static void write_name(struct ar_responses_enc *e, struct ar_str name)
         ar_jw_key_text(w, "name", ar_responses_bare_name(t->ns, t->name));
         ar_jw_key_text(w, "namespace", t->ns);
     } else {
-        ar_jw_key_text(w, "name", ar_responses_send_name(e, t->name));
+        ar_jw_key_text(w, "name", ar_responses_tool_name(e, t->name));
     }
     ar_jw_close(w, '}');
 }
@@ -443,7 +443,7 @@ static void undo_history_names(struct ar_responses_enc *e)
     ar_map_done(&listed);
 }
 
-void ar_responses_write_tools(struct ar_responses_enc *e)
+void ar_responses_put_tools(struct ar_responses_enc *e)
 {
     unsigned tools = write_list(e);
     undo_history_names(e);

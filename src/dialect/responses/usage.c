@@ -1,7 +1,7 @@
 /* Token counts of a Responses answer (PROTOCOLS 7.3). The same numbers as Chat's under other names,
  * so a compatible server that uses Chat's is understood. What is missing stays unknown; negative
  * numbers are not believed. Owns nothing. */
-#include "dialect/responses/reader.h"
+#include "dialect/responses/stream_read.h"
 
 enum { U_IN, U_IN_CHAT, U_OUT, U_OUT_CHAT, U_TOTAL, U_IN_MORE, U_OUT_MORE, U_CACHED, U_COUNT };
 static const struct ar_str COUNTERS[U_COUNT] = {

@@ -1,0 +1,361 @@
+/* Tools, the choice among them and the parallel flag (PROTOCOLS 6.3, 6.4). Names that the wire does
+ * not take are shortened with an undo row, so the client never sees it. Tools that only their
+ * vendor can run are dropped with a warning, or refused where they were forced. Claude Code's
+ * placeholder for deferred tools says nothing to others and is left out. */
+#include "dialect/chat/message_write.h"
+
+#include "base/map.h"
+
+#define FREEFORM_SCHEMA                                                                            \
+    "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
+    "text, not JSON.\"}},"                                                                         \
+    "\"required\":[\"input\"],\"additionalProperties\":false}"
+
+enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
+
+/* The legal form of a name, with its undo row when it differs. */
+static struct ar_str send_name(struct ar_chat_enc *o, struct ar_str name)
+{
+    struct ar_str sent = ar_tool_name(name, NAME_MAX_BYTES, o->a);
+    struct ar_undo *u = ar_str_is(sent, name) ? NULL : ar_arena_new(o->a, struct ar_undo);
+    if (u) {
+        *u = (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name};
+        *o->undo_tail = u;
+        o->undo_tail = &u->next;
+    }
+    return sent;
+}
+
+static bool has_properties(struct ar_chat_enc *o, struct ar_str schema)
+{
+    struct ar_jdoc doc;
+    if (!schema.p || ar_json_parse(schema, 2, o->a, &doc, NULL) != AR_OK) {
+        return false;
+    }
+    struct ar_jval root = ar_json_root(&doc);
+    struct ar_jval props = ar_json_get_lit(root, "properties");
+    return ar_json_is(props, AR_J_OBJECT) ? ar_json_count(props) > 0
+                                          : ar_json_get_lit(root, "$ref").doc != NULL;
+}
+
+/* A deferred tool without a schema stands for others that only its vendor can load. */
+static bool is_placeholder(struct ar_chat_enc *o, const struct ar_tool *t)
+{
+    return o->r->dialect == AR_DIALECT_ANTHROPIC && t->defer && t->kind == AR_TOOL_FUNCTION &&
+           !has_properties(o, t->schema);
+}
+
+static bool is_sent(struct ar_chat_enc *o, const struct ar_tool *t)
+{
+    if (t->kind == AR_TOOL_SERVER) {
+        return o->r->dialect == AR_DIALECT_CHAT && !ar_str_is_lit(t->name, "web_search");
+    }
+    return !is_placeholder(o, t);
+}
+
+static void write_parameters(struct ar_chat_enc *o, const struct ar_tool *t)
+{
+    struct ar_jw *w = &o->w;
+    ar_jw_key(w, "parameters");
+    ar_jw_raw(w, t->schema.p ? t->schema : AR_LIT("{\"type\":\"object\",\"properties\":{}}"));
+    if (t->strict == AR_SET) {
+        ar_jw_key_bool(w, "strict", t->strict_on);
+    }
+    if (t->defer) {
+        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "tools",
+                     "the upstream cannot load tools later: all are sent");
+    }
+}
+
+static void write_grammar(struct ar_jw *w, const struct ar_tool *t)
+{
+    if (!t->grammar.p) {
+        return;
+    }
+    ar_jw_key(w, "format");
+    ar_jw_open(w, '{');
+    ar_jw_key_lit(w, "type", "grammar");
+    ar_jw_key(w, "grammar");
+    ar_jw_open(w, '{');
+    ar_jw_key_text(w, "syntax", t->syntax.n ? t->syntax : AR_LIT("lark"));
+    ar_jw_key_esc(w, "definition", t->grammar);
+    ar_jw_close(w, '}');
+    ar_jw_close(w, '}');
+}
+
+/* A freeform tool for those who have none: a function with one string, and the grammar told. */
+static void write_freeform(struct ar_chat_enc *o, const struct ar_tool *t)
+{
+    struct ar_jw *w = &o->w;
+    struct ar_undo *u = ar_arena_new(o->a, struct ar_undo);
+    ar_jw_open(w, '{');
+    ar_jw_key_lit(w, "type", "function");
+    ar_jw_key(w, "function");
+    ar_jw_open(w, '{');
+    struct ar_str sent = send_name(o, t->name);
+    if (u) {
+        *u = (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name};
+        *o->undo_tail = u;
+        o->undo_tail = &u->next;
+    }
+    ar_jw_key_text(w, "name", sent);
+    ar_jw_key(w, "description");
+    ar_chat_open_string(w);
+    ar_buf_str(w->out, t->description);
+    if (t->grammar.n) {
+        ar_buf_str(w->out, t->description.n ? AR_LIT("\\n\\n") : AR_LIT(""));
+        ar_buf_lit(w->out, "The input must match this ");
+        ar_json_escape(t->syntax.n ? t->syntax : AR_LIT("lark"), w->out);
+        ar_buf_lit(w->out, " grammar:\\n");
+        ar_buf_str(w->out, t->grammar);
+    }
+    ar_chat_close_string(w);
+    ar_jw_key_raw(w, "parameters", AR_LIT(FREEFORM_SCHEMA));
+    ar_jw_close(w, '}');
+    ar_jw_close(w, '}');
+}
+
+/* A function, or a custom tool. */
+static void write_tool(struct ar_chat_enc *o, const struct ar_tool *t)
+{
+    struct ar_jw *w = &o->w;
+    const char *type = t->kind == AR_TOOL_CUSTOM ? "custom" : "function";
+    if (t->kind == AR_TOOL_CUSTOM && !ar_chat_has_custom(o)) {
+        write_freeform(o, t);
+        return;
+    }
+    ar_jw_open(w, '{');
+    ar_jw_key(w, "type");
+    ar_jw_esc(w, ar_str_of(type));
+    ar_jw_key_n(w, type, strlen(type));
+    ar_jw_open(w, '{');
+    ar_jw_key_text(w, "name", send_name(o, t->name));
+    if (t->description.p) {
+        ar_jw_key_esc(w, "description", t->description);
+    }
+    if (t->kind == AR_TOOL_CUSTOM) {
+        write_grammar(w, t);
+    } else {
+        write_parameters(o, t);
+    }
+    ar_jw_close(w, '}');
+    ar_jw_close(w, '}');
+}
+
+static bool is_named(const struct ar_request *r, struct ar_str name)
+{
+    for (const struct ar_name *n = r->set.choice_names; n; n = n->next) {
+        if (ar_str_is(n->s, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What only the vendor runs: search and the like are lost with a warning, a whole computer or a
+ * forced one not. */
+static void lose_server_tool(struct ar_chat_enc *o, const struct ar_tool *t)
+{
+    static const struct ar_str REFUSED[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("browser"),
+                                            AR_LIT_INIT("mcp"), AR_LIT_INIT("file_search"),
+                                            AR_LIT_INIT("code_exec")};
+    enum ar_fate fate = o->r->set.choice == AR_CHOICE_NAMED && is_named(o->r, t->name)
+                            ? AR_FATE_REJECT
+                            : AR_FATE_WARN;
+    for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
+        fate = ar_str_has_prefix(t->name, REFUSED[i]) ? AR_FATE_REJECT : fate;
+    }
+    ar_chat_lose(o, fate, AR_DROPPED, "tools", "the upstream has no such server tool");
+}
+
+static unsigned write_list(struct ar_chat_enc *o)
+{
+    unsigned n = 0;
+    for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
+        bool search = t->kind == AR_TOOL_SERVER && ar_str_is_lit(t->name, "web_search");
+        if (!is_sent(o, t)) {
+            if (t->kind == AR_TOOL_SERVER && !(search && o->r->dialect == AR_DIALECT_CHAT)) {
+                lose_server_tool(o, t);
+            }
+            continue;
+        }
+        if (n++ == 0) {
+            ar_jw_key(&o->w, "tools");
+            ar_jw_open(&o->w, '[');
+        }
+        if (t->kind == AR_TOOL_SERVER) {
+            ar_jw_raw(&o->w, t->raw);
+        } else {
+            write_tool(o, t);
+        }
+    }
+    if (n) {
+        ar_jw_close(&o->w, ']');
+    }
+    if (n > TOOLS_MAX && o->t->vendor == AR_VENDOR_OPENAI) {
+        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tools",
+                     "the upstream takes at most 128 tools");
+    }
+    for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
+        if (t->kind == AR_TOOL_SERVER && ar_str_is_lit(t->name, "web_search") &&
+            o->r->dialect == AR_DIALECT_CHAT) {
+            ar_jw_key_raw(&o->w, "web_search_options", t->raw);
+        }
+    }
+    return n;
+}
+
+/* The tool that goes by name, or NULL. */
+static const struct ar_tool *find_tool(struct ar_chat_enc *o, struct ar_str name)
+{
+    for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
+        if (is_sent(o, t) && ar_str_is(name, t->name)) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static void write_tool_name(struct ar_chat_enc *o, const struct ar_tool *t, struct ar_str name)
+{
+    bool custom = t->kind == AR_TOOL_CUSTOM && ar_chat_has_custom(o);
+    ar_jw_open(&o->w, '{');
+    ar_jw_key(&o->w, "type");
+    ar_jw_esc(&o->w, custom ? AR_LIT("custom") : AR_LIT("function"));
+    ar_jw_key_n(&o->w, custom ? "custom" : "function", custom ? 6 : 8);
+    ar_jw_open(&o->w, '{');
+    ar_jw_key_text(&o->w, "name", ar_tool_name(name, NAME_MAX_BYTES, o->a));
+    ar_jw_close(&o->w, '}');
+    ar_jw_close(&o->w, '}');
+}
+
+static void write_named(struct ar_chat_enc *o)
+{
+    const struct ar_name *n = o->r->set.choice_names;
+    const struct ar_tool *t = n ? find_tool(o, n->s) : NULL;
+    if (!t) {
+        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+                     "it names a tool that is not in the list");
+        return;
+    }
+    ar_jw_key(&o->w, "tool_choice");
+    write_tool_name(o, t, n->s);
+}
+
+static void write_required(struct ar_chat_enc *o, unsigned tools)
+{
+    if (!ar_chat_has(o, AR_QUIRK(NO_TOOL_CHOICE_REQUIRED))) {
+        ar_jw_key_lit(&o->w, "tool_choice", "required");
+        return;
+    }
+    ar_chat_lose(o, AR_FATE_WARN, AR_EMULATED, "tool_choice",
+                 "the upstream cannot be made to call any tool");
+    if (tools == 1) {
+        const struct ar_tool *t = o->r->tools;
+        while (t && !is_sent(o, t)) {
+            t = t->next;
+        }
+        if (t) {
+            ar_jw_key(&o->w, "tool_choice");
+            write_tool_name(o, t, t->name);
+        }
+        return;
+    }
+    ar_jw_key_lit(&o->w, "tool_choice", "auto");
+}
+
+static void write_allowed(struct ar_chat_enc *o)
+{
+    struct ar_jw *w = &o->w;
+    ar_jw_key(w, "tool_choice");
+    ar_jw_open(w, '{');
+    ar_jw_key_lit(w, "type", "allowed_tools");
+    ar_jw_key(w, "allowed_tools");
+    ar_jw_open(w, '{');
+    ar_jw_key(w, "mode");
+    ar_jw_esc(w,
+              o->r->set.choice == AR_CHOICE_ALLOWED_REQUIRED ? AR_LIT("required") : AR_LIT("auto"));
+    ar_jw_key(w, "tools");
+    ar_jw_open(w, '[');
+    for (const struct ar_name *n = o->r->set.choice_names; n; n = n->next) {
+        const struct ar_tool *t = find_tool(o, n->s);
+        if (t) {
+            write_tool_name(o, t, n->s);
+        } else {
+            ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+                         "it names a tool that is not in the list");
+        }
+    }
+    ar_jw_close(w, ']');
+    ar_jw_close(w, '}');
+    ar_jw_close(w, '}');
+}
+
+static void write_choice(struct ar_chat_enc *o, unsigned tools)
+{
+    enum ar_choice choice = o->r->set.choice;
+    if (tools == 0) { /* nothing to choose from: harmless unless something was forced */
+        if (choice == AR_CHOICE_REQUIRED || choice == AR_CHOICE_NAMED ||
+            choice == AR_CHOICE_ALLOWED_REQUIRED) {
+            ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+                         "it forces a tool, and there is none in the list");
+        }
+        return;
+    }
+    switch (choice) {
+    case AR_CHOICE_UNSET:
+        break;
+    case AR_CHOICE_AUTO:
+        ar_jw_key_lit(&o->w, "tool_choice", "auto");
+        break;
+    case AR_CHOICE_NONE:
+        ar_jw_key_lit(&o->w, "tool_choice", "none");
+        break;
+    case AR_CHOICE_REQUIRED:
+        write_required(o, tools);
+        break;
+    case AR_CHOICE_NAMED:
+        write_named(o);
+        break;
+    default:
+        write_allowed(o);
+        break;
+    }
+}
+
+/* Names that only the history has are renamed the same way; their rows keep the answer's names
+ * right. */
+static void undo_history_names(struct ar_chat_enc *o)
+{
+    struct ar_map listed;
+    ar_map_init(&listed, 0);
+    for (struct ar_undo *u = o->ret->undo; u; u = u->next) {
+        ar_map_put(&listed, u->name, u);
+    }
+    for (const struct ar_turn *t = o->r->turns; t; t = t->next) {
+        for (const struct ar_block *b = t->role == AR_ASSISTANT ? t->blocks : NULL; b;
+             b = b->next) {
+            if (b->kind == AR_TOOL_USE && !ar_map_get(&listed, b->name)) {
+                send_name(o, b->name);
+                ar_map_put(&listed, b->name, o);
+            }
+        }
+    }
+    ar_map_done(&listed);
+}
+
+void ar_chat_put_tools(struct ar_chat_enc *o)
+{
+    unsigned tools = write_list(o);
+    undo_history_names(o);
+    write_choice(o, tools);
+    if (o->r->set.parallel == AR_SET && tools) {
+        if (!ar_chat_has(o, AR_QUIRK(NO_PARALLEL_FLAG))) {
+            ar_jw_key_bool(&o->w, "parallel_tool_calls", o->r->set.parallel_on);
+        } else if (!o->r->set.parallel_on) {
+            ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED,
+                         ar_chat_field(o, "parallel_tool_calls", "disable_parallel_tool_use"),
+                         "the upstream has no control of parallel calls");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/* What the whole and the streamed answer for a client share: parts, signatures that wait for their
+ * part, and the members of a candidate. Included by nothing else. Pure; one thread at a time. */
+#ifndef AR_DIALECT_GEMINI_ANSWER_WRITE_H
+#define AR_DIALECT_GEMINI_ANSWER_WRITE_H
+
+#include "dialect/gemini/gemini.h"
+
+/* Material of thoughts on its way to a part (PROTOCOLS 7.1): next rides on the next part, call on
+ * the next call. Borrows. */
+struct ar_gemini_sigs {
+    const struct ar_opaque *next, *call;
+};
+/* A thought with this material ended. shown: its text was; then only a call carries it once more,
+ * because agents drop thoughts from their history but never what signs a call. Returns what was
+ * waiting and has to go out first, or NULL. */
+const struct ar_opaque *ar_gemini_note_sig(struct ar_gemini_sigs *s, const struct ar_opaque *sig,
+                                           bool shown);
+/* What the next part carries besides own (which wins); NULL: nothing. */
+const struct ar_opaque *ar_gemini_take_sig(struct ar_gemini_sigs *s, const struct ar_opaque *own,
+                                           bool is_call);
+
+/* Is the text of thoughts shown to this client? */
+bool ar_gemini_shows_thoughts(const struct ar_request *r);
+/* {"text":..., "thought":true?, "thoughtSignature"?}: text esc. */
+void ar_gemini_put_text_part(struct ar_jw *w, struct ar_str text, bool thought,
+                             const struct ar_opaque *sig);
+/* A functionCall; nth: of the answer, whence an id is minted when it has none. a: scratch. Returns
+ * whether its arguments were JSON. */
+bool ar_gemini_put_call_part(struct ar_jw *w, const struct ar_block *b, const struct ar_opaque *sig,
+                             const struct ar_stamp *stamp, unsigned nth, struct ar_arena *a);
+/* Opaque parts of Google's own, media: the part, or false and nothing. */
+bool ar_gemini_put_other_part(struct ar_jw *w, const struct ar_block *b);
+/* The value alone of a wrapped enum answer (settings.enum_text), escaped; else text itself. */
+struct ar_str ar_gemini_unwrap_enum(struct ar_str text, struct ar_arena *a);
+
+/* Members finishReason (and finishMessage). refused: the answer held a refusal text. */
+void ar_gemini_put_finish(struct ar_jw *w, const struct ar_stop *s, bool refused);
+/* Was the prompt itself refused: promptFeedback takes the place of candidates. */
+bool ar_gemini_is_blocked(const struct ar_stop *s, bool said);
+void ar_gemini_put_blocked(struct ar_jw *w, const struct ar_stop *s);
+/* Members modelVersion and responseId. */
+void ar_gemini_put_names(struct ar_jw *w, const struct ar_write_how *how);
+
+#endif
