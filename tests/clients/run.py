@@ -6,6 +6,7 @@
     run.py --all               both
     run.py --direct            against the mock itself, to check the tools of this folder
     run.py --only sdk-ai.mjs --upstream anthropic --mode tool -v
+    run.py --only ../elsewhere/client.sh --limit 900
 
 Every script runs eight times: in front of an upstream of each dialect, which answers with text alone or calls a tool
 first. Together with the dialects that the script speaks itself that is every pair, native and translated.
@@ -24,6 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "tests/e2e")]
+import family  # noqa: E402
 import faults  # noqa: E402
 from mockserver import Mock, clients_dir, node_program  # noqa: E402
 
@@ -33,6 +35,7 @@ AGENTS = ["claude-code.sh", "codex.sh", "codex-flags.sh", "codex-builtin.sh", "g
 UPSTREAMS = ["chat", "responses", "anthropic", "gemini"]
 FAULTS = ["claude-code.sh", "codex.sh", "gemini-cli.sh", "opencode.sh", "qwen-code.sh"]  # agents whose taking of failures is looked at
 MODES = ["text", "tool"]
+LIMIT_S = 180  # for one script
 
 EMBEDDINGS = "an upstream of this dialect has no embeddings"
 
@@ -62,29 +65,33 @@ def is_agent(script):
 
 
 def command_of(script, base_url):
-    program = {".mjs": node_program(), ".py": sys.executable}.get(Path(script).suffix, "bash")
-    return [program, str(HERE / script), base_url]
+    """A script of this folder, or any other by its path."""
+    path = HERE / script if (HERE / script).exists() else Path(script).resolve()
+    program = {".mjs": node_program(), ".py": sys.executable}.get(path.suffix, "bash")
+    return [program, str(path), base_url]
 
 
-def run_script(script, base_url, left_out, extra_env=None, limit=180):
-    """Runs one script against base_url and gives its steps."""
+def run_script(script, base_url, left_out, extra_env=None, limit=None):
+    """Runs one script against base_url and gives its steps; nothing that it started is left."""
+    limit = limit or LIMIT_S
     env = {
         "PATH": f"{Path(node_program()).parent}:{os.environ['PATH']}",
         "HOME": os.environ.get("HOME", "/"),
         "CLIENTS_INST": str(clients_dir()),
+        "NODEBIN": str(Path(node_program()).parent),
         "LEFT_OUT": json.dumps(left_out),
         **(extra_env or {}),
     }
     started = time.monotonic()
-    # Output goes to a file: an agent may leave a child behind that holds a pipe open.
-    with tempfile.TemporaryFile("w+") as out:
-        done = subprocess.run(command_of(script, base_url), env=env, stdout=out, stderr=subprocess.STDOUT, timeout=limit, check=False)
-        out.seek(0)
-        text = out.read()
+    command = [sys.executable, str(HERE / "family.py"), str(limit), *command_of(script, base_url)]
+    with tempfile.TemporaryDirectory(prefix="anyrouter-client-", ignore_cleanup_errors=True) as folder:
+        done = subprocess.run(command, env={**env, "TMPDIR": folder}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    text = done.stdout + (f"\nended after {limit} s" if done.returncode == family.TIMED_OUT else "")
     spent = int((time.monotonic() - started) * 1000)
     if is_agent(script):
         verdict = "PASS" if done.returncode == 0 else "FAIL"
-        return [Step(verdict, Path(script).stem, spent, " ".join(text.split())[-400:])]
+        return [Step(verdict, Path(script).stem, spent, " ".join(text.split())[-1500:])]
     steps = []
     for line in text.splitlines():
         parts = line.split("\t", 3)
@@ -115,17 +122,17 @@ def check_upstream(mock, upstream, mode, steps, tools_expected):
         steps.append(Step("FAIL", "(tool turns)", 0, "the upstream never got to call a tool"))
 
 
-def run_one(script, upstream, mode, direct=False, extra_env=None):
+def run_one(script, upstream, mode, direct=False, limit=None):
     """One script, one upstream dialect, one mode; gives the steps."""
     dialects = None if direct else [upstream]
     with Mock(dialects=dialects, scenario=mode) as mock:
         if direct:
-            return run_script(script, mock.url, [], extra_env)
+            return run_script(script, mock.url, [], limit=limit)
         from harness import Gateway  # here, so that --direct needs no Python packages
 
         with Gateway({"workers": 1, "upstreams": [mock.upstream(upstream)]}) as gateway:
             left_out = rules_for(upstream)
-            steps = run_script(script, gateway.url, left_out, extra_env)
+            steps = run_script(script, gateway.url, left_out, limit=limit)
             check_upstream(mock, upstream, mode, steps, tools_expected=True)
             if any(s.verdict == "FAIL" for s in steps):
                 steps.append(Step("NOTE", "(gateway log)", 0, gateway.log[-1500:]))
@@ -152,13 +159,16 @@ def main():
     ap.add_argument("--agents", action="store_true", help="the coding agents instead of the SDKs")
     ap.add_argument("--all", action="store_true", help="SDKs and agents")
     ap.add_argument("--direct", action="store_true", help="no gateway: the scripts against the mock")
-    ap.add_argument("--only", action="append", help="a script; may be repeated")
+    ap.add_argument("--only", action="append", help="a script of this folder, or a path; may be repeated")
+    ap.add_argument("--limit", type=int, metavar="SECONDS", help=f"for one script (default {LIMIT_S})")
     ap.add_argument("--upstream", choices=UPSTREAMS)
     ap.add_argument("--mode", choices=MODES)
     ap.add_argument("-v", "--verbose", action="store_true", help="print the details of steps that passed as well")
     a = ap.parse_args()
     scripts = a.only or (AGENTS if a.agents else SDKS + (AGENTS if a.all else []))
-    install({"agents" if is_agent(s) else "sdk" for s in scripts})
+    needed = {"agents" if is_agent(s) else "sdk" for s in scripts if (HERE / s).exists() and not Path(s).is_absolute()}
+    if needed:  # a script from elsewhere sees to its clients itself
+        install(needed)
     counts = {"PASS": 0, "FAIL": 0, "LEFT OUT": 0, "NOTE": 0}
 
     def show(script, upstream, mode, steps):
@@ -170,7 +180,7 @@ def main():
     for script in scripts:
         for upstream in ["any"] if a.direct else [a.upstream] if a.upstream else UPSTREAMS:
             for mode in [a.mode] if a.mode else MODES:
-                show(script, upstream, mode, run_one(script, upstream, mode, a.direct))
+                show(script, upstream, mode, run_one(script, upstream, mode, a.direct, a.limit))
             if script.endswith(".sh") and script in FAULTS and not a.direct and not a.mode:
                 show(script, upstream, "faults", run_faults(script, upstream))
     print(f"{counts['PASS']} steps passed, {counts['FAIL']} failed, {counts['LEFT OUT']} left out by rule")
