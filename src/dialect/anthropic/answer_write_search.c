@@ -2,7 +2,7 @@
  * its result (PROTOCOLS 7.1). The result lists what was found; in the place of the content that
  * only Anthropic could read back stands an empty envelope. The call's id tells such a pair, so that
  * it never goes to Anthropic in a history. Owns nothing. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/answer_write.h"
 
 #define ID_HEAD "srvtoolu_ar1_"
 

@@ -3,7 +3,7 @@
  * its whole wire form in raw, so that it returns to this dialect as it came; a block type that
  * nobody knows becomes an opaque item. Envelopes in signatures are opened here (PROTOCOLS 5.6).
  * Owns nothing: blocks live in the arena, texts in the source. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/request_read.h"
 
 #include "ir/opaque.h"
 

@@ -3,6 +3,7 @@
  * its vendor; media that cannot go is refused by name. Media by reference that the API cannot fetch
  * itself is refused here: whoever wants it inlined puts the data into the IR before. Owns nothing.
  */
+#include "dialect/anthropic/answer_write.h"
 #include "dialect/anthropic/request_write.h"
 
 #include "base/id.h"

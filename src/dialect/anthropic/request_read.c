@@ -3,7 +3,7 @@
  * silently elsewhere. Messages stay one turn each; the encoders regroup. Nothing is judged here
  * that only the upstream can judge; what is refused is what cannot be read, and what the declared
  * API version forbids (P-116). Owns nothing: arena and spans of the body. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/request_read.h"
 
 struct state {
     struct ar_anthropic_in rd;
@@ -145,75 +145,9 @@ static enum ar_code read_system(struct state *s, struct ar_jval v)
     return code;
 }
 
-static enum ar_code read_role(struct state *s, struct ar_jval msg, enum ar_role *role,
-                              enum ar_anthropic_place *at)
-{
-    struct ar_jval v = ar_json_get_lit(msg, "role");
-    struct ar_str name = ar_json_esc(v);
-    if (ar_str_is_lit(name, "user")) {
-        *role = AR_USER;
-        *at = AR_IN_USER;
-    } else if (ar_str_is_lit(name, "assistant")) {
-        *role = AR_ASSISTANT;
-        *at = AR_IN_ASSISTANT;
-    } else if (ar_str_is_lit(name, "system")) {
-        *role = AR_SYSTEM;
-        *at = AR_IN_SYSTEM;
-    } else {
-        return v.doc ? ar_json_wrong(v, "user, assistant or system", s->rd.err)
-                     : ar_anthropic_missing(msg, "role", s->rd.err);
-    }
-    return AR_OK;
-}
-
-/* A thinking block without text that holds a thought signature of Gemini's belongs to the call
- * behind it (8.4.5). */
-static void rejoin_thoughts(struct ar_block **link)
-{
-    while (*link) {
-        struct ar_block *b = *link, *call = b->next;
-        bool carrier =
-            b->kind == AR_THINKING && b->text.n == 0 && b->sig && b->sig->form == AR_THOUGHT_SIG;
-        if (carrier && call && call->kind == AR_TOOL_USE && !call->sig) {
-            call->sig = b->sig;
-            *link = call;
-        } else {
-            link = &b->next;
-        }
-    }
-}
-
 static enum ar_code read_messages(struct state *s, struct ar_jval v)
 {
-    struct ar_turn **tail = &s->r->turns;
-    if (!ar_json_is(v, AR_J_ARRAY) || ar_json_count(v) == 0) {
-        return ar_json_wrong(v, "an array of at least one message", s->rd.err);
-    }
-    for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
-        enum ar_role role = AR_USER;
-        enum ar_anthropic_place at = AR_IN_USER;
-        if (!ar_json_is(it.val, AR_J_OBJECT)) {
-            return ar_json_wrong(it.val, "an object", s->rd.err);
-        }
-        enum ar_code code = read_role(s, it.val, &role, &at);
-        if (code != AR_OK) {
-            return code;
-        }
-        struct ar_turn *t = ar_turn_new(s->rd.a, role, &tail);
-        if (!t) {
-            return too_large(s);
-        }
-        struct ar_jval content = ar_json_get_lit(it.val, "content");
-        if (ar_json_is_nil(content)) {
-            return ar_anthropic_missing(it.val, "content", s->rd.err);
-        }
-        code = ar_anthropic_read_content(&s->rd, content, at, &t->blocks);
-        if (code != AR_OK) {
-            return code;
-        }
-        rejoin_thoughts(&t->blocks);
-    }
-    return AR_OK;
+    return ar_anthropic_read_messages(&s->rd, v, &s->r->turns);
 }
 
 static enum ar_code read_metadata(struct state *s, struct ar_jval v)
@@ -301,45 +235,9 @@ static enum ar_code read_tools(struct state *s, struct ar_jval v)
     return ar_anthropic_read_tools(&s->rd, v, &s->r->tools);
 }
 
-static enum ar_code read_tool_choice(struct state *s, struct ar_jval v)
+static enum ar_code read_choice(struct state *s, struct ar_jval v)
 {
-    struct ar_settings *set = s->set;
-    if (ar_json_is_nil(v)) {
-        return AR_OK;
-    }
-    struct ar_jval type = ar_json_get_lit(v, "type");
-    struct ar_str name = ar_json_esc(type);
-    if (ar_str_is_lit(name, "auto")) {
-        set->choice = AR_CHOICE_AUTO;
-    } else if (ar_str_is_lit(name, "any")) {
-        set->choice = AR_CHOICE_REQUIRED;
-    } else if (ar_str_is_lit(name, "none")) {
-        set->choice = AR_CHOICE_NONE;
-    } else if (ar_str_is_lit(name, "tool")) {
-        struct ar_name **tail = &set->choice_names;
-        struct ar_str tool = {0};
-        struct ar_jval named = ar_json_get_lit(v, "name");
-        enum ar_code code = named.doc ? ar_json_text(named, s->rd.a, &tool, s->rd.err)
-                                      : ar_anthropic_missing(v, "name", s->rd.err);
-        if (code != AR_OK) {
-            return code;
-        }
-        set->choice = AR_CHOICE_NAMED;
-        if (!ar_name_new(s->rd.a, tool, &tail)) {
-            return too_large(s);
-        }
-    } else {
-        return ar_json_wrong(type.doc ? type : v, "of type auto, any, tool or none", s->rd.err);
-    }
-    struct ar_jval single = ar_json_get_lit(v, "disable_parallel_tool_use");
-    if (ar_json_is_nil(single)) {
-        return AR_OK;
-    }
-    bool off = false;
-    enum ar_code code = ar_json_bool(single, &off, s->rd.err);
-    set->parallel = AR_SET;
-    set->parallel_on = !off;
-    return code;
+    return ar_anthropic_read_choice(&s->rd, v, s->set);
 }
 
 static enum ar_code read_cache(struct state *s, struct ar_jval v)
@@ -379,7 +277,7 @@ static const struct field {
     {AR_LIT_INIT("system"), read_system, AR_FATE_SILENT},
     {AR_LIT_INIT("stream"), read_stream, AR_FATE_SILENT},
     {AR_LIT_INIT("tools"), read_tools, AR_FATE_SILENT},
-    {AR_LIT_INIT("tool_choice"), read_tool_choice, AR_FATE_SILENT},
+    {AR_LIT_INIT("tool_choice"), read_choice, AR_FATE_SILENT},
     {AR_LIT_INIT("thinking"), read_thinking, AR_FATE_SILENT},
     {AR_LIT_INIT("output_config"), read_output_config, AR_FATE_SILENT},
     {AR_LIT_INIT("output_format"), read_format, AR_FATE_SILENT},

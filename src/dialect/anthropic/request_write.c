@@ -4,6 +4,16 @@
  * that came in this dialect goes back as it was, but for what the target cannot take. Headers: the
  * API version, and betas (the client's own only where it spoke this dialect). Owns nothing. */
 #include "dialect/anthropic/request_write.h"
+#include "dialect/field.h"
+
+void ar_anthropic_lose(struct ar_anthropic_enc *e, enum ar_fate fate, enum ar_loss what,
+                       const char *chat, const char *own, const char *why)
+{
+    if (e->code == AR_OK) {
+        const char *field = e->native ? own : ar_dialect_field(e->r->dialect, chat);
+        e->code = ar_lose(e->l, fate, what, field, why);
+    }
+}
 
 #include "base/hash.h"
 

@@ -59,6 +59,11 @@ void ar_anthropic_add_undo(struct ar_anthropic_enc *e, enum ar_undo_how how, str
  * has no equal. And the servers of those that were written. */
 bool ar_anthropic_put_toolset(struct ar_anthropic_enc *e, const struct ar_tool *t);
 void ar_anthropic_put_mcp(struct ar_anthropic_enc *e);
+/* reason_write.c: before anything is written. */
+void ar_anthropic_plan_reasoning(struct ar_anthropic_enc *e);
+/* Will the model think, as far as is known? */
+bool ar_anthropic_thinks(const struct ar_anthropic_enc *e);
+void ar_anthropic_warn_effort(struct ar_anthropic_enc *e, enum ar_loss what, const char *why);
 /* Schema with what strict output demands (PROTOCOLS 6.3): additionalProperties false on every
  * object, unsupported keywords moved into descriptions. tools_write_schema.c. Arena; the schema
  * itself when it cannot be read. */

@@ -1,46 +1,9 @@
-/* Messages stream -> events (PROTOCOLS 3.10, 8.1). Two modes. Relay (the client speaks this
- * dialect): the frames' bytes are the answer; a frame is known by its event name, and only what
- * must be known is parsed: start, usage, stop, errors, and everything until the first content (the
- * commit point). Translated: every frame becomes events whose texts are spans of the frame. Blocks
- * are known by the wire's index, so an order that other servers produce (llama.cpp ends block 0
- * after block 1's text) is carried as it is. A stream without its terminal marker ends well only
- * when it said why it stopped. Owns the tape; the rest is on the arena it was given. */
-#include "dialect/anthropic/anthropic.h"
-
-#include <stdlib.h>
-
-/* A block that has begun and not ended. */
-struct open_block {
-    struct open_block *next;
-    int64_t index; /* the wire's */
-    unsigned b;
-    enum ar_block_kind kind;
-    struct ar_str input; /* esc: what the start event held; shown at the end unless deltas came */
-};
-
-enum { QUEUE = 6 };
-struct ar_reader {
-    const struct ar_target *target;
-    struct ar_arena *a;
-    bool relay;
-    bool started, committed, stopped, ending, ended;
-    struct ar_jtape tape;
-    struct ar_jdoc doc;
-    struct open_block *open, *spare;
-    unsigned blocks;
-    struct ar_anthropic_usage counts;
-    struct ar_str frame; /* relay: raw bytes for the next event */
-    bool has_frame;
-    /* what queued events point to */
-    struct ar_event queue[QUEUE];
-    unsigned head, tail;
-    struct ar_block block;
-    struct ar_opaque opaque;
-    struct ar_response answer;
-    struct ar_usage usage;
-    struct ar_stop stop;
-    struct ar_fault fault;
-};
+/* Messages stream -> events (PROTOCOLS 3.10, 8.1), whose texts are spans of the frame; the native
+ * path is in stream_relay.c. Blocks are known by the wire's index, so an order that other servers
+ * produce (llama.cpp ends block 0 after block 1's text) is carried as it is. A stream without its
+ * terminal marker ends well only when it said why it stopped. Owns the tape; the rest is on the
+ * arena it was given. */
+#include "dialect/anthropic/stream_read.h"
 
 struct ar_reader *ar_anthropic_reader_new(const struct ar_read_how *how, struct ar_arena *a)
 {
@@ -62,18 +25,18 @@ void ar_anthropic_reader_done(struct ar_reader *r)
     }
 }
 
-static struct ar_event *push(struct ar_reader *r, enum ar_event_kind kind)
+struct ar_event *ar_anthropic_push(struct ar_reader *r, enum ar_event_kind kind)
 {
-    AR_ASSERT(r->tail < QUEUE);
-    struct ar_event *ev = &r->queue[r->tail++];
+    AR_ASSERT(r->n < AR_ANTHROPIC_QUEUE);
+    struct ar_event *ev = &r->queue[r->n++];
     *ev = (struct ar_event){.kind = kind};
     return ev;
 }
 
-static void push_delta(struct ar_reader *r, const struct open_block *o, enum ar_delta delta,
+static void push_delta(struct ar_reader *r, const struct ar_anthropic_open *o, enum ar_delta delta,
                        struct ar_str text)
 {
-    struct ar_event *ev = push(r, AR_EV_DELTA);
+    struct ar_event *ev = ar_anthropic_push(r, AR_EV_DELTA);
     ev->b = o->b;
     ev->delta = delta;
     ev->text = text;
@@ -83,7 +46,7 @@ static void fail(struct ar_reader *r, enum ar_code code, struct ar_str message)
 {
     r->fault = (struct ar_fault){
         .code = code, .blame = AR_OF_PLACE, .retry_after_ms = -1, .message = message};
-    push(r, AR_EV_ERROR)->fault = &r->fault;
+    ar_anthropic_push(r, AR_EV_ERROR)->fault = &r->fault;
     r->ended = true;
     r->has_frame = false; /* it is no event of the client's dialect */
 }
@@ -92,34 +55,35 @@ static void start(struct ar_reader *r)
 {
     if (!r->started) {
         r->started = true;
-        push(r, AR_EV_START)->answer = &r->answer;
+        ar_anthropic_push(r, AR_EV_START)->answer = &r->answer;
     }
 }
 
 /* --- blocks --- */
 
-static struct open_block *find(struct ar_reader *r, int64_t index)
+static struct ar_anthropic_open *find(struct ar_reader *r, int64_t index)
 {
-    struct open_block *o = r->open;
+    struct ar_anthropic_open *o = r->open;
     while (o && o->index != index) {
         o = o->next;
     }
     return o;
 }
 
-static struct open_block *open_block(struct ar_reader *r, int64_t index, enum ar_block_kind kind)
+static struct ar_anthropic_open *open_block(struct ar_reader *r, int64_t index,
+                                            enum ar_block_kind kind)
 {
-    struct open_block *o = r->spare, **link = &r->open;
+    struct ar_anthropic_open *o = r->spare, **link = &r->open;
     if (o) {
         r->spare = o->next;
     } else {
-        o = ar_arena_new(r->a, struct open_block);
+        o = ar_arena_new(r->a, struct ar_anthropic_open);
         if (!o) {
             fail(r, AR_UPSTREAM_ERROR, AR_LIT("the upstream's answer needs too much memory"));
             return NULL;
         }
     }
-    *o = (struct open_block){.index = index, .b = r->blocks++, .kind = kind};
+    *o = (struct ar_anthropic_open){.index = index, .b = r->blocks++, .kind = kind};
     while (*link) {
         link = &(*link)->next;
     }
@@ -127,9 +91,9 @@ static struct open_block *open_block(struct ar_reader *r, int64_t index, enum ar
     return o;
 }
 
-static void close_block(struct ar_reader *r, struct open_block *o)
+static void close_block(struct ar_reader *r, struct ar_anthropic_open *o)
 {
-    struct open_block **link = &r->open;
+    struct ar_anthropic_open **link = &r->open;
     while (*link != o) {
         link = &(*link)->next;
     }
@@ -139,7 +103,7 @@ static void close_block(struct ar_reader *r, struct open_block *o)
     if (o->input.n > 0) {
         push_delta(r, o, AR_D_JSON, o->input);
     }
-    push(r, AR_EV_BLOCK_END)->b = o->b;
+    ar_anthropic_push(r, AR_EV_BLOCK_END)->b = o->b;
 }
 
 static int64_t index_of(struct ar_jval root)
@@ -204,7 +168,7 @@ static void on_block_start(struct ar_reader *r, struct ar_jval root)
 {
     struct ar_jval v = ar_json_get_lit(root, "content_block");
     int64_t index = index_of(root);
-    struct open_block *o = find(r, index);
+    struct ar_anthropic_open *o = find(r, index);
     if (o) {
         close_block(r, o); /* the same index again: the upstream forgot to end it */
     }
@@ -213,7 +177,7 @@ static void on_block_start(struct ar_reader *r, struct ar_jval root)
     if (!o) {
         return;
     }
-    struct ar_event *ev = push(r, AR_EV_BLOCK_START);
+    struct ar_event *ev = ar_anthropic_push(r, AR_EV_BLOCK_START);
     ev->b = o->b;
     ev->block = &r->block;
     struct ar_str text = ar_json_esc(o->kind == AR_THINKING ? ar_json_get_lit(v, "thinking")
@@ -225,7 +189,7 @@ static void on_block_start(struct ar_reader *r, struct ar_jval root)
     if (o->kind == AR_THINKING && ar_json_is(sig, AR_J_STRING) && ar_json_esc(sig).n > 0) {
         set_opaque(r, dec(r, sig), AR_SIGNATURE);
         push_delta(r, o, AR_D_SIGNATURE, (struct ar_str){0});
-        r->queue[r->tail - 1].opaque = &r->opaque;
+        r->queue[r->n - 1].opaque = &r->opaque;
     }
     bool call = o->kind == AR_TOOL_USE || o->kind == AR_SERVER_TOOL_USE;
     if (call && ar_json_is(input, AR_J_OBJECT) && ar_json_count(input) > 0) {
@@ -234,15 +198,16 @@ static void on_block_start(struct ar_reader *r, struct ar_jval root)
 }
 
 /* A delta for an index that never began: text has a meaning without its start, the rest has not. */
-static struct open_block *imply(struct ar_reader *r, int64_t index, bool is_text, bool is_thinking)
+static struct ar_anthropic_open *imply(struct ar_reader *r, int64_t index, bool is_text,
+                                       bool is_thinking)
 {
-    struct open_block *o = find(r, index);
+    struct ar_anthropic_open *o = find(r, index);
     if (!o && (is_text || is_thinking)) {
         start(r);
         o = open_block(r, index, is_text ? AR_TEXT : AR_THINKING);
         if (o) {
             r->block = (struct ar_block){.kind = o->kind};
-            struct ar_event *ev = push(r, AR_EV_BLOCK_START);
+            struct ar_event *ev = ar_anthropic_push(r, AR_EV_BLOCK_START);
             ev->b = o->b;
             ev->block = &r->block;
         }
@@ -250,7 +215,7 @@ static struct open_block *imply(struct ar_reader *r, int64_t index, bool is_text
     return o;
 }
 
-static void on_signature(struct ar_reader *r, struct open_block *o, struct ar_jval delta)
+static void on_signature(struct ar_reader *r, struct ar_anthropic_open *o, struct ar_jval delta)
 {
     struct ar_jval sig = ar_json_get_lit(delta, "signature");
     if (!ar_json_is(sig, AR_J_STRING) || ar_json_esc(sig).n == 0) {
@@ -258,7 +223,7 @@ static void on_signature(struct ar_reader *r, struct open_block *o, struct ar_jv
     }
     set_opaque(r, ar_json_unescape_in(ar_json_esc(sig), r->a), AR_SIGNATURE);
     push_delta(r, o, AR_D_SIGNATURE, (struct ar_str){0});
-    r->queue[r->tail - 1].opaque = &r->opaque;
+    r->queue[r->n - 1].opaque = &r->opaque;
 }
 
 static void on_delta(struct ar_reader *r, struct ar_jval root)
@@ -267,7 +232,7 @@ static void on_delta(struct ar_reader *r, struct ar_jval root)
     struct ar_str type = ar_json_esc(ar_json_get_lit(delta, "type"));
     bool is_text = ar_str_is_lit(type, "text_delta"),
          is_thinking = ar_str_is_lit(type, "thinking_delta");
-    struct open_block *o = imply(r, index_of(root), is_text, is_thinking);
+    struct ar_anthropic_open *o = imply(r, index_of(root), is_text, is_thinking);
     if (!o) {
         return;
     }
@@ -298,7 +263,7 @@ static void on_usage(struct ar_reader *r, struct ar_jval v)
         if (!r->answer.service_tier.p) {
             r->answer.service_tier = dec(r, ar_json_get_lit(v, "service_tier"));
         }
-        push(r, AR_EV_USAGE)->usage = &r->usage;
+        ar_anthropic_push(r, AR_EV_USAGE)->usage = &r->usage;
     }
 }
 
@@ -331,84 +296,72 @@ static void on_error(struct ar_reader *r, struct ar_jval root)
     bool own = ar_str_is_lit(ar_json_esc(ar_json_get_lit(root, "type")), "error") &&
                ar_json_is(ar_json_get_lit(root, "error"), AR_J_OBJECT);
     ar_anthropic_fault_of(0, root, r->a, &r->fault);
-    push(r, AR_EV_ERROR)->fault = &r->fault;
+    ar_anthropic_push(r, AR_EV_ERROR)->fault = &r->fault;
     r->ended = true;
     r->has_frame = r->has_frame && own;
 }
 
-enum frame_kind {
-    F_OTHER,
-    F_DELTA,
-    F_BLOCK_START,
-    F_BLOCK_STOP,
-    F_PING,
-    F_MESSAGE_START,
-    F_MESSAGE_DELTA,
-    F_MESSAGE_STOP,
-    F_ERROR
-};
-
-static enum frame_kind kind_of(struct ar_str name)
+enum ar_anthropic_frame ar_anthropic_frame_of(struct ar_str name)
 {
     switch (name.n) {
     case 19:
-        return ar_str_is_lit(name, "content_block_delta")   ? F_DELTA
-               : ar_str_is_lit(name, "content_block_start") ? F_BLOCK_START
-                                                            : F_OTHER;
+        return ar_str_is_lit(name, "content_block_delta")   ? AR_AF_DELTA
+               : ar_str_is_lit(name, "content_block_start") ? AR_AF_BLOCK_START
+                                                            : AR_AF_OTHER;
     case 18:
-        return ar_str_is_lit(name, "content_block_stop") ? F_BLOCK_STOP : F_OTHER;
+        return ar_str_is_lit(name, "content_block_stop") ? AR_AF_BLOCK_STOP : AR_AF_OTHER;
     case 13:
-        return ar_str_is_lit(name, "message_delta")   ? F_MESSAGE_DELTA
-               : ar_str_is_lit(name, "message_start") ? F_MESSAGE_START
-                                                      : F_OTHER;
+        return ar_str_is_lit(name, "message_delta")   ? AR_AF_MESSAGE_DELTA
+               : ar_str_is_lit(name, "message_start") ? AR_AF_MESSAGE_START
+                                                      : AR_AF_OTHER;
     case 12:
-        return ar_str_is_lit(name, "message_stop") ? F_MESSAGE_STOP : F_OTHER;
+        return ar_str_is_lit(name, "message_stop") ? AR_AF_MESSAGE_STOP : AR_AF_OTHER;
     case 5:
-        return ar_str_is_lit(name, "error") ? F_ERROR : F_OTHER;
+        return ar_str_is_lit(name, "error") ? AR_AF_ERROR : AR_AF_OTHER;
     case 4:
-        return ar_str_is_lit(name, "ping") ? F_PING : F_OTHER;
+        return ar_str_is_lit(name, "ping") ? AR_AF_PING : AR_AF_OTHER;
     default:
-        return F_OTHER;
+        return AR_AF_OTHER;
     }
 }
 
 /* A frame without an event line is known by its data. */
-static enum frame_kind kind_by_data(struct ar_jval root)
+static enum ar_anthropic_frame kind_by_data(struct ar_jval root)
 {
-    enum frame_kind k = kind_of(ar_json_esc(ar_json_get_lit(root, "type")));
-    return k == F_OTHER && !ar_json_is_nil(ar_json_get_lit(root, "error")) ? F_ERROR : k;
+    enum ar_anthropic_frame k = ar_anthropic_frame_of(ar_json_esc(ar_json_get_lit(root, "type")));
+    return k == AR_AF_OTHER && !ar_json_is_nil(ar_json_get_lit(root, "error")) ? AR_AF_ERROR : k;
 }
 
-static void on_event(struct ar_reader *r, enum frame_kind kind, struct ar_jval root)
+static void on_event(struct ar_reader *r, enum ar_anthropic_frame kind, struct ar_jval root)
 {
-    struct open_block *o;
+    struct ar_anthropic_open *o;
     switch (kind) {
-    case F_DELTA:
+    case AR_AF_DELTA:
         on_delta(r, root);
         return;
-    case F_BLOCK_START:
+    case AR_AF_BLOCK_START:
         on_block_start(r, root);
         return;
-    case F_BLOCK_STOP:
+    case AR_AF_BLOCK_STOP:
         o = find(r, index_of(root));
         if (o) {
             close_block(r, o);
         }
         return;
-    case F_MESSAGE_START:
+    case AR_AF_MESSAGE_START:
         on_message_start(r, root);
         return;
-    case F_MESSAGE_DELTA:
+    case AR_AF_MESSAGE_DELTA:
         on_message_delta(r, root);
         return;
-    case F_MESSAGE_STOP:
+    case AR_AF_MESSAGE_STOP:
         start(r);
         r->ending = true;
         return;
-    case F_PING:
-        push(r, AR_EV_PING);
+    case AR_AF_PING:
+        ar_anthropic_push(r, AR_EV_PING);
         return;
-    case F_ERROR:
+    case AR_AF_ERROR:
         on_error(r, root);
         return;
     default:
@@ -416,56 +369,49 @@ static void on_event(struct ar_reader *r, enum frame_kind kind, struct ar_jval r
     }
 }
 
-/* Relay: the bytes are enough, nothing in them has to be known. */
-static bool is_only_bytes(const struct ar_reader *r, enum frame_kind kind)
+void ar_anthropic_note_frame(struct ar_reader *r, enum ar_anthropic_frame kind,
+                             const struct ar_frame *f)
 {
-    return r->committed
-               ? kind == F_DELTA || kind == F_BLOCK_START || kind == F_BLOCK_STOP || kind == F_PING
-               : kind == F_PING;
+    if (f->data.n == 0 || kind == AR_AF_MESSAGE_STOP || (kind == AR_AF_OTHER && f->name.n > 0)) {
+        on_event(r, kind, (struct ar_jval){0});
+    } else if (ar_jtape_parse(&r->tape, f->data, &r->doc, NULL) == AR_OK) {
+        struct ar_jval root = ar_json_root(&r->doc);
+        on_event(r, kind == AR_AF_OTHER ? kind_by_data(root) : kind, root);
+    } else if (!r->relay && !ar_str_is_lit(f->data, "[DONE]")) {
+        fail(r, AR_UPSTREAM_ERROR, AR_LIT("the upstream sent a broken event"));
+    }
 }
 
 void ar_anthropic_read_frame(struct ar_reader *r, const struct ar_frame *f)
 {
-    r->head = r->tail = 0;
-    r->frame = f->raw;
-    r->has_frame = r->relay;
+    r->at = r->n = 0;
+    r->has_frame = false;
     if (r->ended || r->ending) {
-        r->has_frame = false;
         return;
     }
-    enum frame_kind kind = kind_of(f->name);
-    if (r->relay && is_only_bytes(r, kind)) {
-        push(r, kind == F_PING ? AR_EV_PING : AR_EV_RAW);
+    if (r->relay) {
+        ar_anthropic_relay_frame(r, f);
         return;
     }
-    if (f->data.n == 0 || kind == F_MESSAGE_STOP || (kind == F_OTHER && f->name.n > 0)) {
-        on_event(r, kind, (struct ar_jval){0});
-    } else if (ar_jtape_parse(&r->tape, f->data, &r->doc, NULL) == AR_OK) {
-        struct ar_jval root = ar_json_root(&r->doc);
-        on_event(r, kind == F_OTHER ? kind_by_data(root) : kind, root);
-    } else if (!r->relay && !ar_str_is_lit(f->data, "[DONE]")) {
-        fail(r, AR_UPSTREAM_ERROR, AR_LIT("the upstream sent a broken event"));
-    }
-    if (r->has_frame && r->tail == 0 && !r->ending) {
-        push(r, f->data.n > 0 || f->name.n > 0 ? AR_EV_RAW : AR_EV_PING);
-    }
+    ar_anthropic_note_frame(r, ar_anthropic_frame_of(f->name), f);
 }
 
 void ar_anthropic_read_eof(struct ar_reader *r, enum ar_eof eof)
 {
     (void)eof; /* cut, clean or enough: what counts is whether it said why it stopped */
-    r->head = r->tail = 0;
+    r->at = r->n = 0;
     r->has_frame = false;
     if (r->ended || r->ending) {
         return;
     }
-    if (r->stopped) {
-        r->ending = true;
-        r->has_frame = r->relay;
-        r->frame = AR_LIT("");
-    } else {
+    if (!r->stopped) {
         fail(r, AR_UPSTREAM_TRUNCATED,
              AR_LIT("the upstream's answer ended before it was complete"));
+        return;
+    }
+    r->ending = true;
+    if (r->relay) {
+        ar_anthropic_relay_end(r);
     }
 }
 
@@ -477,7 +423,7 @@ bool ar_anthropic_read_lingers(const struct ar_reader *r)
 /* The end, one event a call: open blocks, STOP, END. */
 static bool next_of_end(struct ar_reader *r)
 {
-    r->head = r->tail = 0;
+    r->at = r->n = 0;
     if (r->open && !r->relay) {
         close_block(r, r->open);
     } else if (!r->stopped && r->usage.out_total <= 0 && r->blocks == 0 && !r->relay) {
@@ -487,10 +433,10 @@ static bool next_of_end(struct ar_reader *r)
         if (!r->stopped) {
             r->stop = (struct ar_stop){.reason = AR_STOP_END};
         }
-        struct ar_event *ev = push(r, AR_EV_STOP);
+        struct ar_event *ev = ar_anthropic_push(r, AR_EV_STOP);
         ev->stop = &r->stop;
         ev->usage = r->counts.input >= 0 || r->counts.output >= 0 ? &r->usage : NULL;
-        push(r, AR_EV_END);
+        ar_anthropic_push(r, AR_EV_END);
         r->ended = true;
     }
     return true;
@@ -498,13 +444,12 @@ static bool next_of_end(struct ar_reader *r)
 
 bool ar_anthropic_read_next(struct ar_reader *r, struct ar_event *ret)
 {
-    if (r->head == r->tail && !(r->ending && !r->ended && next_of_end(r))) {
+    if (r->at == r->n && !(r->ending && !r->ended && next_of_end(r))) {
         return false;
     }
-    *ret = r->queue[r->head++];
-    if (r->relay && r->has_frame) {
-        ret->raw = r->frame;
-        r->frame = ar_str_n("", 0);
+    *ret = r->queue[r->at++];
+    if (r->relay) {
+        ar_anthropic_relay_event(r, ret);
     }
     r->committed = r->committed || ar_event_commits(ret);
     return true;

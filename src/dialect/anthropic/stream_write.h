@@ -3,7 +3,17 @@
 #ifndef AR_DIALECT_ANTHROPIC_STREAM_WRITE_H
 #define AR_DIALECT_ANTHROPIC_STREAM_WRITE_H
 
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/answer_write.h"
+
+/* Where the JSON text of a call stands; zeroed to begin. stream_write_scan.c. */
+struct ar_anthropic_scan {
+    unsigned depth;
+    uint8_t hex_left;
+    bool escaped, in_string, inner_escape, complete;
+    uint16_t hex;
+};
+/* The next piece, escaped as in a JSON string. */
+void ar_anthropic_scan_put(struct ar_anthropic_scan *s, struct ar_str esc);
 
 struct ar_anthropic_out {
     struct ar_anthropic_out *next;

@@ -2,7 +2,7 @@
  * are counted, strings are skipped. The text comes as the content of a JSON string, so it is
  * escaped once more; escapes may be cut anywhere. A bare number or literal has no end of its own
  * and never counts as complete. Owns nothing. */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/stream_write.h"
 
 /* One character of the JSON text itself. */
 static void feed(struct ar_anthropic_scan *s, unsigned c)

@@ -1,9 +1,9 @@
-/* tools[] of a Messages request -> IR. Custom tools are functions. Anthropic's client tools (bash,
- * text editor, memory) come without a schema because its models know them: they get a built-in one
- * here, so that to every other dialect they are plain functions, while raw takes them back to
- * Anthropic as they came. Server tools keep a vendor-neutral name and their wire form. Owns
- * nothing. */
-#include "dialect/anthropic/anthropic.h"
+/* tools[] and tool_choice of a Messages request -> IR. Custom tools are functions. Anthropic's
+ * client tools (bash, text editor, memory) come without a schema because its models know them: they
+ * get a built-in one here, so that to every other dialect they are plain functions, while raw takes
+ * them back to Anthropic as they came. Server tools keep a vendor-neutral name and their wire form.
+ * Owns nothing. */
+#include "dialect/anthropic/request_read.h"
 
 #define PATH_PROPERTY "\"path\":{\"type\":\"string\",\"description\":\"Absolute path.\"}"
 
@@ -134,4 +134,45 @@ enum ar_code ar_anthropic_read_tools(struct ar_anthropic_in *rd, struct ar_jval 
         tail = &t->next;
     }
     return AR_OK;
+}
+
+enum ar_code ar_anthropic_read_choice(struct ar_anthropic_in *rd, struct ar_jval v,
+                                      struct ar_settings *set)
+{
+    if (ar_json_is_nil(v)) {
+        return AR_OK;
+    }
+    struct ar_jval type = ar_json_get_lit(v, "type");
+    struct ar_str name = ar_json_esc(type);
+    if (ar_str_is_lit(name, "auto")) {
+        set->choice = AR_CHOICE_AUTO;
+    } else if (ar_str_is_lit(name, "any")) {
+        set->choice = AR_CHOICE_REQUIRED;
+    } else if (ar_str_is_lit(name, "none")) {
+        set->choice = AR_CHOICE_NONE;
+    } else if (ar_str_is_lit(name, "tool")) {
+        struct ar_name **tail = &set->choice_names;
+        struct ar_str tool = {0};
+        struct ar_jval named = ar_json_get_lit(v, "name");
+        enum ar_code code = named.doc ? ar_json_text(named, rd->a, &tool, rd->err)
+                                      : ar_anthropic_missing(v, "name", rd->err);
+        if (code != AR_OK) {
+            return code;
+        }
+        set->choice = AR_CHOICE_NAMED;
+        if (!ar_name_new(rd->a, tool, &tail)) {
+            return ar_fail(rd->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+        }
+    } else {
+        return ar_json_wrong(type.doc ? type : v, "of type auto, any, tool or none", rd->err);
+    }
+    struct ar_jval single = ar_json_get_lit(v, "disable_parallel_tool_use");
+    if (ar_json_is_nil(single)) {
+        return AR_OK;
+    }
+    bool off = false;
+    enum ar_code code = ar_json_bool(single, &off, rd->err);
+    set->parallel = AR_SET;
+    set->parallel_on = !off;
+    return code;
 }

@@ -1,6 +1,6 @@
 /* Parts of an answer that its whole and its streamed form share: the id, reasoning_details with
  * their envelopes, and citations. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/answer_write.h"
 
 #include "base/id.h"
 #include "ir/opaque.h"

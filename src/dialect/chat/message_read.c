@@ -2,7 +2,7 @@
  * turns of their own, in place. Consecutive tool messages answer one assistant turn, so they are
  * one user turn. A user turn stays one turn a message: what joins neighbours is the encoder of a
  * dialect that must. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/request_read.h"
 
 struct ar_str ar_chat_read_cache(struct ar_chat_in *in, struct ar_jval part)
 {

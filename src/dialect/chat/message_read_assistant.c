@@ -3,7 +3,7 @@
  * reasoning_details[] (OpenRouter, and our own envelopes), thinking_blocks[] (LiteLLM) and
  * Mistral's content parts. Details win where they have text, because only they tell blocks apart;
  * what they lack is taken from the plain string. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/request_read.h"
 
 #include "base/hash.h"
 #include "base/id.h"

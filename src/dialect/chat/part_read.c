@@ -1,7 +1,7 @@
 /* User parts that are not text: images, audio, files, by the type they name. A data: URL is cut
  * into its mime and its base64, which stays an escaped span of the body; nothing is decoded or
  * checked here, because only the target knows what it takes. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/request_read.h"
 
 static enum ar_code add_media(struct ar_chat_in *in, enum ar_block_kind kind, struct ar_jval part,
                               struct ar_media m, struct ar_block ***tail)

@@ -2,7 +2,7 @@
  * the body; what fields mean beyond their own value (which effort a model takes, which role it
  * knows) is the encoders' business. A field that no row names is kept verbatim for targets of this
  * dialect and is silently dropped for others. Errors carry the JSON path of the field. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/request_read.h"
 
 struct reader {
     struct ar_chat_in in;

@@ -2,7 +2,7 @@
  * thinking from text. A tag may be cut anywhere between deltas, so what could still become one is
  * held back: at most a tag's length. Works on escaped text; an escaped bracket (\u003c) is undone
  * first. White space around the tags belongs to nobody. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/stream_read.h"
 
 static const struct ar_str OPEN_TAG = AR_LIT_INIT("<think>"), CLOSE_TAG = AR_LIT_INIT("</think>");
 

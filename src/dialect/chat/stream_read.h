@@ -3,7 +3,24 @@
 #ifndef AR_DIALECT_CHAT_STREAM_READ_H
 #define AR_DIALECT_CHAT_STREAM_READ_H
 
-#include "dialect/chat/chat.h"
+#include "dialect/chat/request_read.h"
+
+/* Thinking that comes inside content as <think>...</think>: cuts escaped text into pieces, held
+ * across deltas. response_read_tags.c. Zeroed is the start. */
+struct ar_chat_tags {
+    enum { AR_TAGS_BEFORE, AR_TAGS_INSIDE, AR_TAGS_AFTER, AR_TAGS_OFF } at;
+    char held[16]; /* start of a tag that is not complete yet, or white space before it */
+    unsigned held_n;
+};
+struct ar_chat_piece {
+    struct ar_str text; /* esc; borrows from the input or the scratch buffer */
+    bool is_thinking;
+};
+enum { AR_CHAT_PIECES = 3 };
+/* Cuts text; is_last gives out what is held. scratch: cleared by the call. Returns how many pieces.
+ */
+unsigned ar_chat_tags_cut(struct ar_chat_tags *t, struct ar_str text, bool is_last,
+                          struct ar_buf *scratch, struct ar_chat_piece ret[AR_CHAT_PIECES]);
 
 /* A call in the making, by the wire's index. */
 struct ar_chat_call {

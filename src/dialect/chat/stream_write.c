@@ -3,7 +3,7 @@
  * told at the end: thinking material, citations and the losses of the answer, which go out as one
  * comment before the terminal frame. After an error nothing follows, no [DONE] either: a failed
  * answer must not look complete. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/answer_write.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* Tools and the choice among them, in every form that Chat has had: function and custom tools, the
  * old functions[] and function_call, allowed_tools, web_search_options. A tool of another type is
  * kept whole: it is some place's own server tool, and goes back only there. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/request_read.h"
 
 static struct ar_tool *add_tool(struct ar_chat_in *in, struct ar_request *r, enum ar_tool_kind kind,
                                 struct ar_jval raw)

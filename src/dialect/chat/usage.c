@@ -170,3 +170,14 @@ void ar_chat_read_stop(struct ar_str finish, struct ar_jval choice, struct ar_ch
         ret->reason = AR_STOP_REFUSAL;
     }
 }
+
+struct ar_chat_seen ar_chat_seen_of(const struct ar_block *b)
+{
+    struct ar_chat_seen seen = {0};
+    for (; b; b = b->next) {
+        seen.text |= b->kind == AR_TEXT && b->text.n;
+        seen.refusal |= b->kind == AR_REFUSAL;
+        seen.calls |= b->kind == AR_TOOL_USE;
+    }
+    return seen;
+}

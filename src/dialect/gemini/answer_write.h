@@ -33,12 +33,25 @@ bool ar_gemini_put_other_part(struct ar_jw *w, const struct ar_block *b);
 /* The value alone of a wrapped enum answer (settings.enum_text), escaped; else text itself. */
 struct ar_str ar_gemini_unwrap_enum(struct ar_str text, struct ar_arena *a);
 
-/* Members finishReason (and finishMessage). refused: the answer held a refusal text. */
-void ar_gemini_put_finish(struct ar_jw *w, const struct ar_stop *s, bool refused);
-/* Was the prompt itself refused: promptFeedback takes the place of candidates. */
-bool ar_gemini_is_blocked(const struct ar_stop *s, bool said);
-void ar_gemini_put_blocked(struct ar_jw *w, const struct ar_stop *s);
 /* Members modelVersion and responseId. */
 void ar_gemini_put_names(struct ar_jw *w, const struct ar_write_how *how);
+
+/* answer_write_grounding.c: citations and searches of a candidate on their way to a client
+ * (PROTOCOLS 7.1). init; add; put; done. Owns bufs. */
+struct ar_gemini_cites {
+    struct ar_buf chunks, supports, queries;
+    unsigned n;
+};
+void ar_gemini_cites_init(struct ar_gemini_cites *c, size_t max_bytes);
+/* One canonical citation (raw), for bytes [from, to) of the candidate's joined text. Without a URL
+ * it is left out. */
+void ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, int64_t from, int64_t to);
+/* The query of a web search (input: JSON text). */
+void ar_gemini_add_search(struct ar_gemini_cites *c, struct ar_str input);
+/* The member groundingMetadata with its key, or nothing when there are none. */
+void ar_gemini_put_grounding(struct ar_jw *w, const struct ar_gemini_cites *c);
+void ar_gemini_cites_done(struct ar_gemini_cites *c);
+/* Bytes of decoded text. */
+int64_t ar_gemini_bytes(struct ar_str esc);
 
 #endif

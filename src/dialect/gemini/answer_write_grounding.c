@@ -2,7 +2,7 @@
  * a whole candidate what was found, with offsets in bytes of its text (PROTOCOLS 7.1). One chunk a
  * source, one support a citation, over the bytes of the block that it came with. Owns the buffers
  * of ar_gemini_cites. */
-#include "dialect/gemini/gemini.h"
+#include "dialect/gemini/answer_write.h"
 
 /* Value of the escape \uXXXX at i, or -1. */
 static int unit_at(struct ar_str esc, size_t i)

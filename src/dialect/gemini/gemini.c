@@ -22,6 +22,31 @@ static int64_t decode_count(struct ar_str body, struct ar_arena *a)
     return n;
 }
 
+/* What Google fetches by itself: its own files and buckets, and YouTube (esc). */
+static bool is_google_url(struct ar_str url)
+{
+    static const struct ar_str HEADS[] = {
+        AR_LIT_INIT("gs://"),
+        AR_LIT_INIT("https://generativelanguage.googleapis.com/"),
+        AR_LIT_INIT("https://www.youtube.com/"),
+        AR_LIT_INIT("https://youtube.com/"),
+        AR_LIT_INIT("https://m.youtube.com/"),
+        AR_LIT_INIT("https://youtu.be/"),
+    };
+    for (size_t i = 0; i < sizeof HEADS / sizeof *HEADS; i++) {
+        if (ar_str_has_prefix_nocase(url, HEADS[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ar_gemini_takes_url(const struct ar_block *b, const struct ar_target *t)
+{
+    (void)t;
+    return is_google_url(b->media->data);
+}
+
 const struct ar_dialect ar_dialect_gemini = {
     .name = "gemini",
     .doc = "Gemini generateContent: POST /v1beta/models/{model}:generateContent.",

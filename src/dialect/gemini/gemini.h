@@ -39,18 +39,6 @@ bool ar_gemini_read_next(struct ar_reader *r, struct ar_event *ret);
 bool ar_gemini_read_lingers(const struct ar_reader *r);
 void ar_gemini_reader_done(struct ar_reader *r);
 
-/* Facing a client: what reading a request needs. Borrows all. */
-struct ar_gemini_call {
-    struct ar_gemini_call *next;
-    struct ar_str id, name; /* dec */
-};
-struct ar_gemini_in {
-    struct ar_arena *a;
-    struct ar_err *err;
-    struct ar_gemini_call *calls, **calls_tail; /* without a result so far, in order */
-    unsigned minted;                            /* ids made for calls that came without one */
-};
-
 /* Member by its camelCase name, or by the snake_case spelling that proto3 JSON takes too; the last
  * of duplicates, absent when there is none. key: ASCII. */
 struct ar_jval ar_gemini_get(struct ar_jval v, struct ar_str camel);
@@ -70,20 +58,6 @@ enum ar_code ar_gemini_i64(struct ar_jval v, int64_t *ret, struct ar_err *err) A
  * number (names are in the order of the numbers); -1: unknown. names: NULL-terminated. */
 int ar_gemini_enum(struct ar_jval v, const char *prefix, const char *const *names);
 
-/* message_read.c: contents[] -> turns; systemInstruction (string or Content) -> text blocks. */
-enum ar_code ar_gemini_read_messages(struct ar_gemini_in *in, struct ar_jval v,
-                                     struct ar_request *r) AR_MUST;
-enum ar_code ar_gemini_read_system(struct ar_gemini_in *in, struct ar_jval v,
-                                   struct ar_request *r) AR_MUST;
-/* tools_read.c: tools[] and toolConfig. */
-enum ar_code ar_gemini_read_tools(struct ar_gemini_in *in, struct ar_jval v,
-                                  struct ar_request *r) AR_MUST;
-enum ar_code ar_gemini_read_choice(struct ar_gemini_in *in, struct ar_jval v,
-                                   struct ar_request *r) AR_MUST;
-/* tools_read_schema.c: Gemini's Schema (type upper case, nullable, limits as strings) -> JSON
- * Schema, raw in the arena; keywords of JSON Schema stay as they are. p NULL over the cap. */
-struct ar_str ar_gemini_read_schema(struct ar_arena *a, struct ar_jval v);
-
 /* sig.c: thoughtSignature (base64 text, dec) -> Google's own material with the text as its data, or
  * what our envelope holds; NULL for empty text. Arena. */
 struct ar_opaque *ar_gemini_read_sig(struct ar_str text, struct ar_str account, struct ar_arena *a);
@@ -91,35 +65,22 @@ struct ar_opaque *ar_gemini_read_sig(struct ar_str text, struct ar_str account, 
  */
 void ar_gemini_put_sig(struct ar_jw *w, const struct ar_opaque *sig);
 
-/* Kind of block that holds media of this type. message_read.c */
-enum ar_block_kind ar_gemini_media_kind(struct ar_str mime);
-
-/* usageMetadata -> IR (usage.c; false: v is none), and back (answer_write.c). */
+/* usageMetadata -> IR (false: v is none), and back. usage.c */
 bool ar_gemini_read_usage(struct ar_jval v, struct ar_usage *ret);
 /* The member usageMetadata with its key; zero counters are left out, totals are not. */
 void ar_gemini_put_usage(struct ar_jw *w, const struct ar_usage *u);
 
-/* finishReason <-> canonical (PROTOCOLS 7.2). stop_of: facts of an upstream's answer; finish_of:
- * answer_write.c, Google's own word when the filter of its own stopped it. */
+/* finishReason <-> canonical (PROTOCOLS 7.2), Google's own word when the filter of its own stopped
+ * it. usage.c */
 enum ar_stop_reason ar_gemini_stop_of(struct ar_str finish);
 struct ar_str ar_gemini_finish_of(const struct ar_stop *s);
+/* Members finishReason (and finishMessage). refused: the answer held a refusal text. */
+void ar_gemini_put_finish(struct ar_jw *w, const struct ar_stop *s, bool refused);
+/* Was the prompt itself refused: promptFeedback takes the place of candidates. */
+bool ar_gemini_is_blocked(const struct ar_stop *s, bool said);
+void ar_gemini_put_blocked(struct ar_jw *w, const struct ar_stop *s);
 
-/* answer_write_grounding.c: citations and searches of a candidate on their way to a client
- * (PROTOCOLS 7.1). init; add; put; done. Owns bufs. */
-struct ar_gemini_cites {
-    struct ar_buf chunks, supports, queries;
-    unsigned n;
-};
-void ar_gemini_cites_init(struct ar_gemini_cites *c, size_t max_bytes);
-/* One canonical citation (raw), for bytes [from, to) of the candidate's joined text. Without a URL
- * it is left out. */
-void ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, int64_t from, int64_t to);
-/* The query of a web search (input: JSON text). */
-void ar_gemini_add_search(struct ar_gemini_cites *c, struct ar_str input);
-/* The member groundingMetadata with its key, or nothing when there are none. */
-void ar_gemini_put_grounding(struct ar_jw *w, const struct ar_gemini_cites *c);
-void ar_gemini_cites_done(struct ar_gemini_cites *c);
-/* Bytes of decoded text. */
-int64_t ar_gemini_bytes(struct ar_str esc);
+/* Kind of block that holds media of this type. message_read.c */
+enum ar_block_kind ar_gemini_media_kind(struct ar_str mime);
 
 #endif

@@ -33,31 +33,6 @@ static void refuse(struct ar_gemini_enc *e, enum ar_gemini_field field, const ch
     ar_gemini_lose(e, AR_FATE_REJECT, AR_DROPPED, field, why);
 }
 
-/* What Google fetches by itself: its own files and buckets, and YouTube (esc). */
-static bool is_google_url(struct ar_str url)
-{
-    static const struct ar_str HEADS[] = {
-        AR_LIT_INIT("gs://"),
-        AR_LIT_INIT("https://generativelanguage.googleapis.com/"),
-        AR_LIT_INIT("https://www.youtube.com/"),
-        AR_LIT_INIT("https://youtube.com/"),
-        AR_LIT_INIT("https://m.youtube.com/"),
-        AR_LIT_INIT("https://youtu.be/"),
-    };
-    for (size_t i = 0; i < sizeof HEADS / sizeof *HEADS; i++) {
-        if (ar_str_has_prefix_nocase(url, HEADS[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool ar_gemini_takes_url(const struct ar_block *b, const struct ar_target *t)
-{
-    (void)t;
-    return is_google_url(b->media->data);
-}
-
 /* The MIME type that the first bytes of base64 text tell; p NULL: none of those known. */
 static struct ar_str sniff(struct ar_str esc)
 {
@@ -137,7 +112,7 @@ static void put_reference(struct ar_gemini_enc *e, const struct ar_block *b)
     bool image = b->kind == AR_IMAGE;
     if (m->from == AR_FROM_FILE && m->file_vendor != AR_VENDOR_GOOGLE) {
         refuse(e, AR_F_FILE_ID, "file ids cannot cross providers");
-    } else if (m->from == AR_FROM_URL && !e->native && !is_google_url(m->data)) {
+    } else if (m->from == AR_FROM_URL && !e->native && !ar_gemini_takes_url(b, e->t)) {
         refuse(e, image ? AR_F_IMAGE : AR_F_FILE, "the upstream takes media inline only");
     }
     ar_jw_key(w, "fileData");

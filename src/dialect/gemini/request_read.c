@@ -4,7 +4,7 @@
  * spellings of a member are one member. countTokens may wrap the request in generateContentRequest.
  * Nothing is judged here that only the upstream can judge. Owns nothing: arena and spans of the
  * body. */
-#include "dialect/gemini/gemini.h"
+#include "dialect/gemini/request_read.h"
 
 struct state {
     struct ar_gemini_in in;

@@ -15,36 +15,6 @@ static void nonsense(struct ar_fault *f, const char *why)
                            .message = ar_str_of(why)};
 }
 
-/* finishReason -> why it ended, apart from what was said (PROTOCOLS 7.2). */
-enum ar_stop_reason ar_gemini_stop_of(struct ar_str finish)
-{
-    static const struct {
-        struct ar_str name;
-        enum ar_stop_reason reason;
-    } NAMES[] = {
-        {AR_LIT_INIT("STOP"), AR_STOP_END},
-        {AR_LIT_INIT("TOO_MANY_TOOL_CALLS"), AR_STOP_END},
-        {AR_LIT_INIT("MAX_TOKENS"), AR_STOP_MAX_TOKENS},
-        {AR_LIT_INIT("CONTINUATION"), AR_STOP_MAX_TOKENS},
-        {AR_LIT_INIT("SAFETY"), AR_STOP_FILTER},
-        {AR_LIT_INIT("RECITATION"), AR_STOP_FILTER},
-        {AR_LIT_INIT("LANGUAGE"), AR_STOP_FILTER},
-        {AR_LIT_INIT("BLOCKLIST"), AR_STOP_FILTER},
-        {AR_LIT_INIT("PROHIBITED_CONTENT"), AR_STOP_FILTER},
-        {AR_LIT_INIT("SPII"), AR_STOP_FILTER},
-        {AR_LIT_INIT("MODEL_ARMOR"), AR_STOP_FILTER},
-        {AR_LIT_INIT("MALFORMED_FUNCTION_CALL"), AR_STOP_MALFORMED_TOOL},
-        {AR_LIT_INIT("UNEXPECTED_TOOL_CALL"), AR_STOP_MALFORMED_TOOL},
-        {AR_LIT_INIT("MALFORMED_RESPONSE"), AR_STOP_MALFORMED_TOOL},
-    };
-    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
-        if (ar_str_is(finish, NAMES[i].name)) {
-            return NAMES[i].reason;
-        }
-    }
-    return ar_str_has_prefix(finish, AR_LIT("IMAGE_")) ? AR_STOP_FILTER : AR_STOP_OTHER;
-}
-
 /* --- logprobs --- */
 
 static void put_token(struct ar_jw *w, struct ar_jval v)

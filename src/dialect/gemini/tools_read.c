@@ -2,7 +2,7 @@
  * function declaration becomes a function, each other member a server tool with a vendor-neutral
  * name and its wire form. Gemini's schemas become JSON Schema (tools_read_schema.c). Owns nothing.
  */
-#include "dialect/gemini/gemini.h"
+#include "dialect/gemini/request_read.h"
 
 static const struct {
     struct ar_str key, name;

@@ -3,7 +3,7 @@
  * strings as numbers, example as examples. What only Gemini knows (propertyOrdering) goes: the
  * order of properties is kept as it is. Everything else is copied verbatim, so a JSON Schema that a
  * client sends here comes out as it was. Owns nothing; depth is bounded by the scanner. */
-#include "dialect/gemini/gemini.h"
+#include "dialect/gemini/request_read.h"
 
 enum keyword {
     K_TYPE,

@@ -123,7 +123,8 @@ void ar_responses_put_response(struct ar_writer *w, struct ar_jw *j, const char 
                                const struct ar_fault *fault);
 /* completed, incomplete, cancelled: how the stop is told here. */
 const char *ar_responses_status(const struct ar_writer *w);
-void ar_responses_put_usage(struct ar_jw *j, const struct ar_usage *u);
+/* error_write.c: why the response failed. */
+void ar_responses_put_fault(struct ar_jw *j, const struct ar_fault *f);
 /* The envelope of material for this client: its own vendor's bare. Quoted string value. */
 void ar_responses_put_sig(struct ar_jw *j, const struct ar_opaque *sig);
 

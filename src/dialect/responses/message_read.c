@@ -3,7 +3,7 @@
  * other dialects have them. Leading system and developer messages are the system text. A reasoning
  * item is a thinking block: its envelope is opened, its wire form kept for its own vendor. Items of
  * server tools, and those that nobody knows, are kept whole. Owns nothing. */
-#include "dialect/responses/responses.h"
+#include "dialect/responses/request_read.h"
 
 #include "ir/opaque.h"
 

@@ -2,7 +2,7 @@
  * escaped spans of the body; a data: URL is cut into its media type and its data, nothing is
  * decoded or checked, because only the target knows what it takes. Input and output forms of text
  * are both accepted everywhere: clients send either in a history. Owns nothing. */
-#include "dialect/responses/responses.h"
+#include "dialect/responses/request_read.h"
 
 enum ar_code ar_responses_too_large(const struct ar_responses_in *in)
 {

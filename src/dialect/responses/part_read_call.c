@@ -3,7 +3,7 @@
  * function whose arguments are the item's action, so that another vendor sees what it would have
  * been shown; the wire form stays in raw. Results of those kinds become the text that a model can
  * read. Owns nothing. */
-#include "dialect/responses/responses.h"
+#include "dialect/responses/request_read.h"
 
 /* Wire names of the kinds, by enum ar_native; items are "<name>_call" and "<name>_call_output". */
 static const char *const NATIVES[] = {

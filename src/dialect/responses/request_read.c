@@ -3,7 +3,7 @@
  * silently elsewhere. Nothing is judged here that only the upstream can judge. Owns nothing: arena
  * and spans of the body; the document stays with the request, because an answer repeats its
  * settings. */
-#include "dialect/responses/responses.h"
+#include "dialect/responses/request_read.h"
 
 #include <stddef.h>
 

@@ -25,13 +25,6 @@ const char *ar_responses_field(const struct ar_responses_enc *e, const char *ope
     return e->r->dialect == AR_DIALECT_ANTHROPIC ? anthropic : openai;
 }
 
-bool ar_responses_takes_url(const struct ar_block *b, const struct ar_target *t)
-{
-    return (b->kind == AR_IMAGE || b->kind == AR_DOCUMENT) &&
-           !(t->quirks & AR_QUIRK(NO_URL_MEDIA)) &&
-           ar_str_has_prefix_nocase(b->media->data, AR_LIT("http"));
-}
-
 /* --- limits and sampling --- */
 
 static void write_limit(struct ar_responses_enc *e)

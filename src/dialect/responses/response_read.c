@@ -255,15 +255,3 @@ enum ar_code ar_responses_observe(struct ar_str body, struct ar_arena *a, struct
     ret->has_stop = ar_responses_out_stop(root, seen, a, &ret->stop, ret_fault);
     return ret->has_stop ? AR_OK : ret_fault->code;
 }
-
-int64_t ar_responses_decode_count(struct ar_str body, struct ar_arena *a)
-{
-    struct ar_jdoc doc;
-    int64_t n = -1;
-    if (ar_json_parse(body, 1, a, &doc, NULL) != AR_OK ||
-        ar_json_i64(ar_json_get_lit(ar_json_root(&doc), "input_tokens"), &n, NULL) != AR_OK ||
-        n < 0) {
-        return -1;
-    }
-    return n;
-}

@@ -6,26 +6,7 @@
 #include "dialect/responses/answer_write.h"
 
 #include "base/id.h"
-#include "dialect/chat/chat.h"
 #include "ir/opaque.h"
-
-void ar_responses_encode_count(int64_t tokens, struct ar_buf *out)
-{
-    struct ar_jw w = ar_jw_on(out);
-    ar_jw_open(&w, '{');
-    ar_jw_key_lit(&w, "object", "response.input_tokens");
-    ar_jw_key_i64(&w, "input_tokens", tokens);
-    ar_jw_close(&w, '}');
-}
-
-/* OpenAI's envelope is one for all its endpoints. A spent quota has the status that stops Codex
- * (INTERFACE 4). */
-int ar_responses_encode_error(const struct ar_fault *f, struct ar_str request_id,
-                              struct ar_buf *out)
-{
-    int status = ar_chat_encode_error(f, request_id, out);
-    return f->code == AR_QUOTA_EXHAUSTED || f->code == AR_CREDITS_EXHAUSTED ? 429 : status;
-}
 
 /* --- settings --- */
 
@@ -137,25 +118,6 @@ static void put_incomplete(struct ar_jw *j, const struct ar_writer *w, bool is_i
     ar_jw_close(j, '}');
 }
 
-void ar_responses_put_usage(struct ar_jw *j, const struct ar_usage *u)
-{
-    int64_t in = ar_tokens(u->in_total), out = ar_tokens(u->out_total);
-    ar_jw_open(j, '{');
-    ar_jw_key_i64(j, "input_tokens", in);
-    ar_jw_key(j, "input_tokens_details");
-    ar_jw_open(j, '{');
-    ar_jw_key_i64(j, "cached_tokens", ar_tokens(u->in_cached));
-    ar_jw_key_i64(j, "cache_write_tokens", ar_tokens(u->in_cache_write));
-    ar_jw_close(j, '}');
-    ar_jw_key_i64(j, "output_tokens", out);
-    ar_jw_key(j, "output_tokens_details");
-    ar_jw_open(j, '{');
-    ar_jw_key_i64(j, "reasoning_tokens", ar_tokens(u->out_reasoning));
-    ar_jw_close(j, '}');
-    ar_jw_key_i64(j, "total_tokens", in + out);
-    ar_jw_close(j, '}');
-}
-
 void ar_responses_put_sig(struct ar_jw *j, const struct ar_opaque *sig)
 {
     if (sig->vendor == AR_VENDOR_OPENAI && sig->form == AR_ENCRYPTED) {
@@ -165,48 +127,6 @@ void ar_responses_put_sig(struct ar_jw *j, const struct ar_opaque *sig)
     ar_jw_raw(j, AR_LIT("\""));
     ar_opaque_wrap(sig, j->out);
     ar_buf_char(j->out, '"');
-}
-
-/* --- failures --- */
-
-/* What Codex acts on (CLIENTS 2); everything else it retries. */
-static const struct {
-    enum ar_code code;
-    struct ar_str name;
-} CODES[] = {
-    {AR_CONTEXT_LENGTH, AR_LIT_INIT("context_length_exceeded")},
-    {AR_QUOTA_EXHAUSTED, AR_LIT_INIT("insufficient_quota")},
-    {AR_CREDITS_EXHAUSTED, AR_LIT_INIT("insufficient_quota")},
-    {AR_RATE_LIMITED, AR_LIT_INIT("rate_limit_exceeded")},
-    {AR_TOO_MANY_CONCURRENT, AR_LIT_INIT("rate_limit_exceeded")},
-    {AR_UPSTREAM_RATE_LIMITED, AR_LIT_INIT("rate_limit_exceeded")},
-    {AR_NO_UPSTREAM, AR_LIT_INIT("server_is_overloaded")},
-    {AR_UPSTREAM_OVERLOADED, AR_LIT_INIT("server_is_overloaded")},
-    {AR_INVALID_REQUEST, AR_LIT_INIT("invalid_prompt")},
-    {AR_LOSSY, AR_LIT_INIT("invalid_prompt")},
-    {AR_CONTENT_POLICY, AR_LIT_INIT("invalid_prompt")},
-    {AR_UPSTREAM_REFUSED, AR_LIT_INIT("invalid_prompt")},
-    {AR_TOO_LARGE, AR_LIT_INIT("invalid_prompt")},
-};
-
-static void put_fault(struct ar_jw *j, const struct ar_fault *f)
-{
-    struct ar_str name = AR_LIT("server_error");
-    for (size_t i = 0; i < sizeof CODES / sizeof *CODES; i++) {
-        name = CODES[i].code == f->code ? CODES[i].name : name;
-    }
-    struct ar_str text = f->message.n > 0 ? f->message : ar_str_of(ar_code_doc(f->code));
-    ar_jw_open(j, '{');
-    ar_jw_key_text(j, "code", name);
-    ar_jw_key(j, "message");
-    ar_jw_raw(j, AR_LIT("\""));
-    ar_json_escape(text, j->out);
-    if (f->retry_after_ms >= 0 && ar_str_is_lit(name, "rate_limit_exceeded")) {
-        ar_buf_fmt(j->out, " Please try again in %llds.",
-                   (long long)((f->retry_after_ms + 999) / 1000)); /* Codex waits as long */
-    }
-    ar_buf_char(j->out, '"');
-    ar_jw_close(j, '}');
 }
 
 /* --- the object --- */
@@ -236,7 +156,7 @@ void ar_responses_put_response(struct ar_writer *w, struct ar_jw *j, const char 
     ar_jw_key_esc(j, "status", ar_str_of(status));
     ar_jw_key(j, "error");
     if (fault) {
-        put_fault(j, fault);
+        ar_responses_put_fault(j, fault);
     } else {
         ar_jw_null(j);
     }

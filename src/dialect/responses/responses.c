@@ -1,6 +1,35 @@
-/* OpenAI Responses as a dialect: the row of functions (PROTOCOLS 2). What each function does is in
- * the file that its name tells. Owns nothing. */
+/* OpenAI Responses as a dialect: the row of functions, and token counts, which are one number each
+ * way (PROTOCOLS 2, 10). What each function does is in the file that its name tells. Owns nothing.
+ */
 #include "dialect/responses/responses.h"
+
+static void encode_count(int64_t tokens, struct ar_buf *out)
+{
+    struct ar_jw w = ar_jw_on(out);
+    ar_jw_open(&w, '{');
+    ar_jw_key_lit(&w, "object", "response.input_tokens");
+    ar_jw_key_i64(&w, "input_tokens", tokens);
+    ar_jw_close(&w, '}');
+}
+
+static int64_t decode_count(struct ar_str body, struct ar_arena *a)
+{
+    struct ar_jdoc doc;
+    int64_t n = -1;
+    if (ar_json_parse(body, 1, a, &doc, NULL) != AR_OK ||
+        ar_json_i64(ar_json_get_lit(ar_json_root(&doc), "input_tokens"), &n, NULL) != AR_OK ||
+        n < 0) {
+        return -1;
+    }
+    return n;
+}
+
+bool ar_responses_takes_url(const struct ar_block *b, const struct ar_target *t)
+{
+    return (b->kind == AR_IMAGE || b->kind == AR_DOCUMENT) &&
+           !(t->quirks & AR_QUIRK(NO_URL_MEDIA)) &&
+           ar_str_has_prefix_nocase(b->media->data, AR_LIT("http"));
+}
 
 const struct ar_dialect ar_dialect_responses = {
     .name = "responses",
@@ -13,7 +42,7 @@ const struct ar_dialect ar_dialect_responses = {
     .outline = ar_responses_outline,
     .decode_request = ar_responses_decode_request,
     .encode_response = ar_responses_encode_response,
-    .encode_count = ar_responses_encode_count,
+    .encode_count = encode_count,
     .encode_error = ar_responses_encode_error,
     .writer_new = ar_responses_writer_new,
     .write = ar_responses_write,
@@ -23,7 +52,7 @@ const struct ar_dialect ar_dialect_responses = {
     .encode_request = ar_responses_encode_request,
     .decode_response = ar_responses_decode_response,
     .decode_error = ar_responses_decode_error,
-    .decode_count = ar_responses_decode_count,
+    .decode_count = decode_count,
     .observe = ar_responses_observe,
     .reader_new = ar_responses_reader_new,
     .read_frame = ar_responses_read_frame,

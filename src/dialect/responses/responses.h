@@ -4,7 +4,6 @@
 #ifndef AR_DIALECT_RESPONSES_RESPONSES_H
 #define AR_DIALECT_RESPONSES_RESPONSES_H
 
-#include "base/map.h"
 #include "dialect/dialect.h"
 #include "json/scan.h"
 #include "json/write.h"
@@ -18,7 +17,6 @@ enum ar_code ar_responses_decode_request(struct ar_str body, const struct ar_wir
 enum ar_code ar_responses_encode_response(const struct ar_response *r,
                                           const struct ar_write_how *how, struct ar_losses *l,
                                           struct ar_buf *out);
-void ar_responses_encode_count(int64_t tokens, struct ar_buf *out);
 int ar_responses_encode_error(const struct ar_fault *f, struct ar_str request_id,
                               struct ar_buf *out);
 struct ar_writer *ar_responses_writer_new(const struct ar_write_how *how, struct ar_losses *l,
@@ -38,7 +36,6 @@ enum ar_code ar_responses_decode_response(struct ar_str body, const struct ar_re
                                           struct ar_fault *ret_fault);
 void ar_responses_decode_error(int status, struct ar_str body, struct ar_arena *a,
                                struct ar_fault *ret);
-int64_t ar_responses_decode_count(struct ar_str body, struct ar_arena *a);
 enum ar_code ar_responses_observe(struct ar_str body, struct ar_arena *a, struct ar_response *ret,
                                   struct ar_fault *ret_fault);
 struct ar_reader *ar_responses_reader_new(const struct ar_read_how *how, struct ar_arena *a);
@@ -48,45 +45,9 @@ bool ar_responses_read_next(struct ar_reader *r, struct ar_event *ret);
 bool ar_responses_read_lingers(const struct ar_reader *r);
 void ar_responses_reader_done(struct ar_reader *r);
 
-/* What reading a request needs: the first failure ends it. Borrows all. */
-struct ar_responses_in {
-    struct ar_arena *a;
-    struct ar_err *err;
-    struct ar_request *r;
-    struct ar_turn **turn_tail, *open; /* open: the turn that the next item may join, or NULL */
-    struct ar_block **block_tail;      /* of the open turn */
-    struct ar_block **system_tail;
-    struct ar_tool **tool_tail;
-    struct ar_ext **ext_tail;
-    struct ar_map names; /* of the tools so far; owned by the decoding */
-};
-enum ar_code ar_responses_too_large(const struct ar_responses_in *in);
 /* Decoded string member, or absent when missing, null or no string. */
 struct ar_str ar_responses_text(struct ar_arena *a, struct ar_jval obj, struct ar_str key);
 #define ar_responses_text_lit(a, obj, l) ar_responses_text((a), (obj), AR_LIT(l))
-/* A member that must be a string: err names its path. */
-enum ar_code ar_responses_need(struct ar_responses_in *in, struct ar_jval obj, struct ar_str key,
-                               struct ar_jval *ret) AR_MUST;
-
-/* message_read.c: the value of input -> turns. */
-enum ar_code ar_responses_read_messages(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
-/* request_read.c: the values of reasoning.effort and of text, which items may change too. */
-enum ar_code ar_responses_read_effort(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
-enum ar_code ar_responses_read_shape(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
-/* part_read.c: a string or a list of parts, appended as blocks. */
-enum ar_code ar_responses_read_content(struct ar_responses_in *in, struct ar_jval v,
-                                       struct ar_block ***tail) AR_MUST;
-/* part_read_call.c: calls and their results, of every kind. */
-enum ar_code ar_responses_read_call(struct ar_responses_in *in, struct ar_jval v,
-                                    struct ar_str type, struct ar_block ***tail) AR_MUST;
-enum ar_code ar_responses_read_result(struct ar_responses_in *in, struct ar_jval v,
-                                      struct ar_str type, struct ar_block ***tail) AR_MUST;
-bool ar_responses_is_call(struct ar_str type);
-bool ar_responses_is_result(struct ar_str type);
-
-/* tools_read.c: tools[] appended; a name that is there already stays as it was. */
-enum ar_code ar_responses_read_tools(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
-enum ar_code ar_responses_read_choice(struct ar_responses_in *in, struct ar_jval v) AR_MUST;
 /* A member of a namespace goes by "<ns>__<name>" everywhere but on this wire: IR names of tools and
  * calls are the flat ones, ns tells the first part. Arena; ns empty: the name itself. */
 struct ar_str ar_responses_flat_name(struct ar_str ns, struct ar_str name, struct ar_arena *a);
@@ -98,5 +59,9 @@ const char *ar_responses_native_name(enum ar_native native);
 enum ar_native ar_responses_native_of(struct ar_str name);
 /* The vendor-neutral name of a server tool's wire type. */
 struct ar_str ar_responses_server_name(struct ar_str type);
+
+/* usage.c */
+void ar_responses_read_usage(struct ar_jval usage, struct ar_usage *ret);
+void ar_responses_put_usage(struct ar_jw *j, const struct ar_usage *u);
 
 #endif

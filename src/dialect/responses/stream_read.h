@@ -37,8 +37,6 @@ void ar_responses_out_facts(struct ar_jval response, struct ar_arena *a, struct 
 /* How a response object ended. false: it failed or was cancelled, and *ret_fault says how. */
 bool ar_responses_out_stop(struct ar_jval response, struct ar_responses_seen seen,
                            struct ar_arena *a, struct ar_stop *ret, struct ar_fault *ret_fault);
-/* usage.c */
-void ar_responses_read_usage(struct ar_jval usage, struct ar_usage *ret);
 
 /* --- the stream --- */
 

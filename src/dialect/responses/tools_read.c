@@ -2,7 +2,7 @@
  * their own under the flat name; tools that this wire knows by a kind of their own become functions
  * with a schema written here, so that any other dialect can offer them; what only the vendor runs
  * stays a server tool under its neutral name. The wire form of each is kept. Owns nothing. */
-#include "dialect/responses/responses.h"
+#include "dialect/responses/request_read.h"
 
 #define STRING      "{\"type\":\"string\"}"
 #define STRING_LIST "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"

@@ -5,6 +5,8 @@
  * Owns nothing. */
 #include "dialect/responses/request_write.h"
 
+#include "base/map.h"
+
 enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
 
 #define FREEFORM_SCHEMA                                                                            \

@@ -1,7 +1,7 @@
 /* Token counts of a Responses answer (PROTOCOLS 7.3). The same numbers as Chat's under other names,
  * so a compatible server that uses Chat's is understood. What is missing stays unknown; negative
  * numbers are not believed. Owns nothing. */
-#include "dialect/responses/stream_read.h"
+#include "dialect/responses/responses.h"
 
 enum { U_IN, U_IN_CHAT, U_OUT, U_OUT_CHAT, U_TOTAL, U_IN_MORE, U_OUT_MORE, U_CACHED, U_COUNT };
 static const struct ar_str COUNTERS[U_COUNT] = {
@@ -61,4 +61,23 @@ void ar_responses_read_usage(struct ar_jval usage, struct ar_usage *ret)
          total == ar_tokens(ret->in_total) + ret->out_total + ret->out_reasoning)) {
         ret->out_total += ret->out_reasoning;
     }
+}
+
+void ar_responses_put_usage(struct ar_jw *j, const struct ar_usage *u)
+{
+    int64_t in = ar_tokens(u->in_total), out = ar_tokens(u->out_total);
+    ar_jw_open(j, '{');
+    ar_jw_key_i64(j, "input_tokens", in);
+    ar_jw_key(j, "input_tokens_details");
+    ar_jw_open(j, '{');
+    ar_jw_key_i64(j, "cached_tokens", ar_tokens(u->in_cached));
+    ar_jw_key_i64(j, "cache_write_tokens", ar_tokens(u->in_cache_write));
+    ar_jw_close(j, '}');
+    ar_jw_key_i64(j, "output_tokens", out);
+    ar_jw_key(j, "output_tokens_details");
+    ar_jw_open(j, '{');
+    ar_jw_key_i64(j, "reasoning_tokens", ar_tokens(u->out_reasoning));
+    ar_jw_close(j, '}');
+    ar_jw_key_i64(j, "total_tokens", in + out);
+    ar_jw_close(j, '}');
 }

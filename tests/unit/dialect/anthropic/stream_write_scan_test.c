@@ -1,5 +1,5 @@
 /* The scanner that tells when a call's JSON is complete, at every split (P-161). */
-#include "dialect/anthropic/anthropic.h"
+#include "dialect/anthropic/stream_write.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 /* <think> tags: the same pieces however the text is cut into deltas. */
 #include "check.h"
 
-#include "dialect/chat/chat.h"
+#include "dialect/chat/answer_write.h"
+#include "dialect/chat/stream_read.h"
 
 /* Cuts text at every pair of places and joins the pieces: T<thinking> then S<said>. */
 static void run(const char *text, size_t cut1, size_t cut2, struct ar_buf *thought,

@@ -1,5 +1,5 @@
 /* The stream writer, event by event and under both framings: whole calls, honest ends. */
-#include "dialect/gemini/gemini.h"
+#include "dialect/gemini/answer_write.h"
 #include "http/sse.h"
 #include "check.h"
 

@@ -50,7 +50,7 @@ static void a_count_is_an_object(void **state)
     (void)state;
     struct ar_buf out;
     ar_buf_init(&out, 256);
-    ar_responses_encode_count(42, &out);
+    ar_dialect_responses.encode_count(42, &out);
     assert_true(ar_str_is_lit(ar_buf_view(&out),
                               "{\"object\":\"response.input_tokens\",\"input_tokens\":42}"));
     ar_buf_done(&out);
