@@ -18,7 +18,7 @@ static const unsigned char ALPN[] = "\x08http/1.1";
 
 void ar_tls_reason(char *ret, size_t n)
 {
-    unsigned long e = ERR_peek_last_error();
+    unsigned long e = ERR_peek_error(); /* the first is the cause */
     const char *text = e ? ERR_reason_error_string(e) : NULL;
     if (text) {
         (void)snprintf(ret, n, "%s", text);
