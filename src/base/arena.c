@@ -59,24 +59,16 @@ void ar_arena_done(struct ar_arena *a)
 
 void ar_arena_reset(struct ar_arena *a)
 {
-    struct ar_arena_block *keep = NULL;
-    for (struct ar_arena_block *b = a->blocks; b; b = b->next) {
-        if (b->cap <= KEEP_BYTES && (!keep || b->cap > keep->cap)) {
-            keep = b;
-        }
-    }
-    for (struct ar_arena_block *b = a->blocks, *next; b; b = next) {
-        next = b->next;
-        if (b != keep) {
-            UNPOISON(b->bytes, b->cap);
-            free(b);
-        }
+    struct ar_arena_block *keep = a->blocks;
+    if (keep && (keep->next || keep->cap > KEEP_BYTES)) {
+        a->first_bytes = a->used_bytes < KEEP_BYTES ? a->used_bytes : KEEP_BYTES;
+        free_list(keep);
+        keep = NULL;
     }
     a->blocks = keep;
     a->used_bytes = keep ? keep->cap : 0;
     a->overflowed = false;
     if (keep) {
-        keep->next = NULL;
         keep->used = 0;
         POISON(keep->bytes, keep->cap);
     }
@@ -87,6 +79,7 @@ static struct ar_arena_block *add_block(struct ar_arena *a, size_t n)
 {
     size_t cap = a->used_bytes > BLOCK_BYTES ? a->used_bytes : BLOCK_BYTES; /* all doubles */
     cap = cap < (1U << 20) ? cap : (1U << 20);
+    cap = !a->blocks && a->first_bytes > cap ? a->first_bytes : cap;
 #ifdef AR_ARENA_EMULATE
     cap = n;
 #endif

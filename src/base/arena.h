@@ -11,13 +11,15 @@ struct ar_arena {
     struct ar_arena_block *blocks; /* newest first */
     size_t used_bytes;             /* all blocks together */
     size_t max_bytes;
+    size_t first_bytes; /* of the first block: what was needed before the last reset */
     bool overflowed;
 };
 
 void ar_arena_init(struct ar_arena *a, size_t max_bytes);
 /* Frees everything. NULL-safe: a zeroed struct is fine. */
 void ar_arena_done(struct ar_arena *a);
-/* Forgets everything and the mark; keeps one block of moderate size for the next request. */
+/* Forgets everything and the mark; what comes next finds one block of moderate size that holds as
+ * much as was needed so far. */
 void ar_arena_reset(struct ar_arena *a);
 
 /* n bytes, aligned for any type, not cleared; NULL over the cap. */

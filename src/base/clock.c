@@ -19,3 +19,8 @@ int64_t ar_clock_unix_ms(void)
     (void)clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
+
+int64_t ar_clock_unix_s(void)
+{
+    return (int64_t)time(NULL);
+}

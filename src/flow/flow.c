@@ -5,7 +5,6 @@
  */
 #include "flow/flow.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -74,7 +73,7 @@ static void recycle(struct ar_flow *f)
 
 static void drive(struct ar_flow *f)
 {
-    f->now_us = ar_clock_us();
+    f->now_us = ar_loop_now_us(f->worker->loop);
     for (unsigned i = 0;; i++) {
         f->doing = f->step->name;
         switch (f->step->run(f)) {
@@ -163,7 +162,7 @@ static struct ar_flow *make_flow(struct ar_worker *w, struct ar_conn *c,
     w->flow_count++;
     ar_metrics_in_flight(w->metrics, 1);
     ar_conn_set_waker(c, &f->waker);
-    f->record.begun_us = ar_clock_us();
+    f->record.begun_us = ar_loop_read_us(w->loop);
     return f;
 }
 

@@ -249,7 +249,7 @@ static void fill_spec(struct ar_flow *f, const struct ar_candidate *c)
     s->total_ms = conf->timeout;
     s->whole_max = WHOLE_MAX;
     s->spare = &f->answer;
-    s->stamp.now_unix = ar_clock_unix_ms() / 1000;
+    s->stamp.now_unix = ar_clock_unix_s();
     memcpy(s->stamp.seed, f->id, sizeof s->stamp.seed);
     s->arena = &f->arena;
     s->pool = f->worker->pool;
@@ -273,7 +273,7 @@ static void begin_record(struct ar_flow *f, const struct ar_candidate *c)
                                               .dialect = c->dialect->name,
                                               .key_print = c->key_print,
                                               .why = c->why,
-                                              .begun_us = ar_clock_us(),
+                                              .begun_us = ar_loop_read_us(f->worker->loop),
                                               .native = f->seat.native};
     ar_usage_clear(&f->seat.rec->usage);
     ar_usage_clear(&f->seat.usage);

@@ -102,7 +102,7 @@ static void arm(struct ar_exchange *x)
 static void enter(struct ar_exchange *x, enum ar_phase phase)
 {
     x->facts.phase = phase;
-    x->facts.at_us[phase] = ar_clock_us();
+    x->facts.at_us[phase] = ar_loop_now_us(x->pool->loop);
     x->since_ms = ar_loop_now_ms(x->pool->loop);
     arm(x);
 }

@@ -61,14 +61,15 @@ unsigned ar_server_connections(const struct ar_server *s)
 
 struct ar_str ar_server_date(struct ar_server *s)
 {
-    int64_t now_s = ar_clock_unix_ms() / 1000;
-    if (now_s != s->date_s) {
+    int64_t now_ms = ar_loop_now_ms(s->loop);
+    if (now_ms >= s->date_until_ms) {
+        int64_t unix_ms = ar_clock_unix_ms();
         static const char days[] = "SunMonTueWedThuFriSat";
         static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-        time_t at = (time_t)now_s;
+        time_t at = (time_t)(unix_ms / 1000);
         struct tm t;
         gmtime_r(&at, &t);
-        s->date_s = now_s;
+        s->date_until_ms = now_ms + 1000 - unix_ms % 1000;
         snprintf(s->date, sizeof(s->date), "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT",
                  days + (size_t)t.tm_wday * 3, (unsigned)t.tm_mday % 100u,
                  months + (size_t)t.tm_mon * 3, (unsigned)(t.tm_year + 1900) % 10000u,

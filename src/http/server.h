@@ -54,7 +54,7 @@ struct ar_server {
     unsigned count, free_count;
     struct ar_head_cache heads;
     struct ar_buf scratch; /* an answer's head while it is made */
-    int64_t date_s;
+    int64_t date_until_ms; /* the loop's clock */
     char date[32];
     bool draining;
 };

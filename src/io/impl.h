@@ -33,6 +33,7 @@ struct ar_loop {
     uv_async_t async;
     uv_timer_t clock;
     int64_t armed_ms; /* when clock rings; AR_NEVER: it does not */
+    int64_t now_us;   /* as read in this job; 0: not read yet */
     struct ar_node jobs, dirty, lingering;
     struct ar_heap_slot *heap;
     unsigned heap_n, heap_cap;

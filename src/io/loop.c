@@ -12,6 +12,8 @@
  */
 #include "io/impl.h"
 
+#include "base/clock.h"
+
 #include <signal.h>
 #include <stdlib.h>
 
@@ -85,8 +87,10 @@ static void run_jobs(struct ar_loop *l, unsigned *budget)
         struct ar_job *j = AR_HOLDER(l->jobs.next, struct ar_job, node);
         ar_list_remove(&j->node);
         (*budget)--;
+        l->now_us = 0;
         j->run(j);
     }
+    l->now_us = 0;
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -244,6 +248,17 @@ void ar_loop_stop(struct ar_loop *l)
 int64_t ar_loop_now_ms(const struct ar_loop *l)
 {
     return (int64_t)uv_now(&l->uv);
+}
+
+int64_t ar_loop_now_us(struct ar_loop *l)
+{
+    return l->now_us > 0 ? l->now_us : ar_loop_read_us(l);
+}
+
+int64_t ar_loop_read_us(struct ar_loop *l)
+{
+    l->now_us = ar_clock_us();
+    return l->now_us;
 }
 
 void ar_loop_queue(struct ar_loop *l, struct ar_job *j)

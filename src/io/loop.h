@@ -17,6 +17,10 @@ void ar_loop_run(struct ar_loop *l);
 void ar_loop_stop(struct ar_loop *l);
 /* Monotonic milliseconds, as of this turn. */
 int64_t ar_loop_now_ms(const struct ar_loop *l);
+/* Monotonic microseconds: the clock is read once a job, when it is first asked for. */
+int64_t ar_loop_now_us(struct ar_loop *l);
+/* The same, read anew: what is asked for later in this job gets it too. */
+int64_t ar_loop_read_us(struct ar_loop *l);
 
 /* Something to run soon: on this loop, after the current call returned, before the loop sleeps.
  * Queuing a queued job is nothing. The job lives in its owner; ar_job_cancel before the owner dies.
