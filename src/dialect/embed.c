@@ -126,7 +126,7 @@ static enum ar_code read_ask(struct ask *k, struct ar_jval root, struct ar_embed
     return c == AR_OK && !k->texts ? ar_fail(k->err, AR_INVALID_REQUEST, "requests: is empty") : c;
 }
 
-static void write_openai(const struct ask *k, struct ar_str model, struct ar_buf *out)
+static void put_openai(const struct ask *k, struct ar_str model, struct ar_buf *out)
 {
     struct ar_jw w = ar_jw_on(out);
     ar_jw_open(&w, '{');
@@ -144,7 +144,7 @@ static void write_openai(const struct ask *k, struct ar_str model, struct ar_buf
     ar_jw_close(&w, '}');
 }
 
-static void write_gemini(const struct ask *k, struct ar_str model, struct ar_buf *out)
+static void put_gemini(const struct ask *k, struct ar_str model, struct ar_buf *out)
 {
     struct ar_jw w = ar_jw_on(out);
     struct ar_str name = ar_arena_join(k->a, AR_LIT("models/"), model);
@@ -192,9 +192,9 @@ enum ar_code ar_embed_request(struct ar_embed *e, struct ar_str body, struct ar_
     }
     e->text_bytes = k.bytes;
     if (e->upstream == AR_EMBED_OPENAI) {
-        write_openai(&k, model, out);
+        put_openai(&k, model, out);
     } else {
-        write_gemini(&k, model, out);
+        put_gemini(&k, model, out);
     }
     c = ar_buf_finish(out) == AR_OK ? ar_arena_finish(a) : AR_TOO_LARGE;
     return c == AR_OK ? c : ar_fail(err, c, "the request needs too much memory");
@@ -219,7 +219,7 @@ int64_t ar_embed_tokens(struct ar_str body, struct ar_arena *a)
 }
 
 /* Numbers as base64 of 32-bit floats, least significant byte first. */
-static enum ar_code write_base64(struct ar_jval vector, struct ar_buf *out)
+static enum ar_code put_base64(struct ar_jval vector, struct ar_buf *out)
 {
     struct ar_jiter it = ar_json_iter(vector);
     struct ar_buf bytes;
@@ -242,8 +242,8 @@ static enum ar_code write_base64(struct ar_jval vector, struct ar_buf *out)
     return c;
 }
 
-static enum ar_code write_list(const struct ar_embed *e, struct ar_jval vectors, int64_t tokens,
-                               struct ar_buf *out)
+static enum ar_code put_list(const struct ar_embed *e, struct ar_jval vectors, int64_t tokens,
+                             struct ar_buf *out)
 {
     struct ar_jw w = ar_jw_on(out);
     struct ar_jiter it = ar_json_iter(vectors);
@@ -262,7 +262,7 @@ static enum ar_code write_list(const struct ar_embed *e, struct ar_jval vectors,
         ar_jw_key_i64(&w, "index", i);
         ar_jw_key(&w, "embedding");
         if (e->base64) {
-            c = write_base64(values, out);
+            c = put_base64(values, out);
             w.comma = true;
         } else {
             ar_jw_raw(&w, ar_json_raw(values));
@@ -281,7 +281,7 @@ static enum ar_code write_list(const struct ar_embed *e, struct ar_jval vectors,
 }
 
 /* OpenAI's list as Gemini's one vector or several. */
-static enum ar_code write_vectors(const struct ar_embed *e, struct ar_jval data, struct ar_buf *out)
+static enum ar_code put_vectors(const struct ar_embed *e, struct ar_jval data, struct ar_buf *out)
 {
     struct ar_jw w = ar_jw_on(out);
     struct ar_jiter it = ar_json_iter(data);
@@ -321,12 +321,12 @@ enum ar_code ar_embed_answer(const struct ar_embed *e, struct ar_str body, struc
     }
     struct ar_jval root = ar_json_root(&doc);
     if (e->upstream == AR_EMBED_OPENAI) {
-        return write_vectors(e, ar_json_get_lit(root, "data"), out);
+        return put_vectors(e, ar_json_get_lit(root, "data"), out);
     }
     int64_t tokens = ar_embed_tokens(body, a);
     struct ar_jval vectors = ar_json_get_lit(root, "embeddings");
     if (!ar_json_is(vectors, AR_J_ARRAY)) {
         return AR_UPSTREAM_ERROR;
     }
-    return write_list(e, vectors, tokens >= 0 ? tokens : (int64_t)(e->text_bytes / 4 + 1), out);
+    return put_list(e, vectors, tokens >= 0 ? tokens : (int64_t)(e->text_bytes / 4 + 1), out);
 }

@@ -3,25 +3,6 @@
  * nothing. */
 #include "dialect/anthropic/anthropic.h"
 
-static void encode_count(int64_t tokens, struct ar_buf *out)
-{
-    ar_buf_lit(out, "{\"input_tokens\":");
-    ar_buf_i64(out, tokens);
-    ar_buf_char(out, '}');
-}
-
-static int64_t decode_count(struct ar_str body, struct ar_arena *a)
-{
-    struct ar_jdoc doc;
-    int64_t n = -1;
-    if (ar_json_parse(body, 1, a, &doc, NULL) != AR_OK ||
-        ar_json_i64(ar_json_get_lit(ar_json_root(&doc), "input_tokens"), &n, NULL) != AR_OK ||
-        n < 0) {
-        return -1;
-    }
-    return n;
-}
-
 bool ar_anthropic_takes_url(const struct ar_block *b, const struct ar_target *t)
 {
     return ar_str_has_prefix_nocase(b->media->data, AR_LIT("https:")) &&
@@ -38,7 +19,7 @@ const struct ar_dialect ar_dialect_anthropic = {
     .outline = ar_anthropic_outline,
     .decode_request = ar_anthropic_decode_request,
     .encode_response = ar_anthropic_encode_response,
-    .encode_count = encode_count,
+    .encode_count = ar_put_input_tokens,
     .encode_error = ar_anthropic_encode_error,
     .writer_new = ar_anthropic_writer_new,
     .write = ar_anthropic_write,
@@ -48,7 +29,7 @@ const struct ar_dialect ar_dialect_anthropic = {
     .encode_request = ar_anthropic_encode_request,
     .decode_response = ar_anthropic_decode_response,
     .decode_error = ar_anthropic_decode_error,
-    .decode_count = decode_count,
+    .decode_count = ar_read_input_tokens,
     .observe = ar_anthropic_observe,
     .reader_new = ar_anthropic_reader_new,
     .read_frame = ar_anthropic_read_frame,

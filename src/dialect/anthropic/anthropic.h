@@ -3,9 +3,7 @@
 #ifndef AR_DIALECT_ANTHROPIC_ANTHROPIC_H
 #define AR_DIALECT_ANTHROPIC_ANTHROPIC_H
 
-#include "dialect/dialect.h"
-#include "json/scan.h"
-#include "json/write.h"
+#include "dialect/shared.h"
 
 /* The members of struct ar_dialect, by file. */
 enum ar_code ar_anthropic_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,

@@ -58,7 +58,7 @@ enum ar_code ar_anthropic_read_messages(struct ar_anthropic_in *in, struct ar_jv
         }
         struct ar_turn *t = ar_turn_new(in->a, role, &tail);
         if (!t) {
-            return ar_fail(in->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+            return ar_request_too_large(in->err);
         }
         struct ar_jval content = ar_json_get_lit(it.val, "content");
         if (ar_json_is_nil(content)) {

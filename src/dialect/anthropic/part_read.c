@@ -9,16 +9,11 @@
 
 #include <stdio.h>
 
-static enum ar_code too_large(const struct ar_anthropic_in *rd)
-{
-    return ar_fail(rd->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
-}
-
 /* Escaped text of a string member; NULL-like values give "". */
-static enum ar_code read_esc(const struct ar_anthropic_in *rd, struct ar_jval v, struct ar_str *ret)
+static enum ar_code read_esc(const struct ar_anthropic_in *in, struct ar_jval v, struct ar_str *ret)
 {
     if (!ar_json_is(v, AR_J_STRING)) {
-        return ar_json_wrong(v, "a string", rd->err);
+        return ar_json_wrong(v, "a string", in->err);
     }
     *ret = ar_json_esc(v);
     return AR_OK;
@@ -39,34 +34,34 @@ enum ar_code ar_anthropic_missing(struct ar_jval v, const char *key, struct ar_e
 }
 
 /* A required string of block v. */
-static enum ar_code need(const struct ar_anthropic_in *rd, struct ar_jval v, struct ar_str key,
+static enum ar_code need(const struct ar_anthropic_in *in, struct ar_jval v, struct ar_str key,
                          struct ar_jval *ret)
 {
     struct ar_jval m = ar_json_get(v, key);
     if (ar_json_is_nil(m)) {
-        return ar_anthropic_missing(v, key.p, rd->err);
+        return ar_anthropic_missing(v, key.p, in->err);
     }
     if (!ar_json_is(m, AR_J_STRING)) {
-        return ar_json_wrong(m, "a string", rd->err);
+        return ar_json_wrong(m, "a string", in->err);
     }
     *ret = m;
     return AR_OK;
 }
 
-static enum ar_code need_esc(const struct ar_anthropic_in *rd, struct ar_jval v, struct ar_str key,
+static enum ar_code need_esc(const struct ar_anthropic_in *in, struct ar_jval v, struct ar_str key,
                              struct ar_str *ret)
 {
     struct ar_jval m = {0};
-    enum ar_code code = need(rd, v, key, &m);
-    return code == AR_OK ? read_esc(rd, m, ret) : code;
+    enum ar_code code = need(in, v, key, &m);
+    return code == AR_OK ? read_esc(in, m, ret) : code;
 }
 
-static enum ar_code need_text(const struct ar_anthropic_in *rd, struct ar_jval v, struct ar_str key,
+static enum ar_code need_text(const struct ar_anthropic_in *in, struct ar_jval v, struct ar_str key,
                               struct ar_str *ret)
 {
     struct ar_jval m = {0};
-    enum ar_code code = need(rd, v, key, &m);
-    return code == AR_OK ? ar_json_text(m, rd->a, ret, rd->err) : code;
+    enum ar_code code = need(in, v, key, &m);
+    return code == AR_OK ? ar_json_text(m, in->a, ret, in->err) : code;
 }
 
 static struct ar_str esc_or_none(struct ar_jval v)
@@ -74,37 +69,37 @@ static struct ar_str esc_or_none(struct ar_jval v)
     return ar_json_is(v, AR_J_STRING) ? ar_json_esc(v) : (struct ar_str){0};
 }
 
-struct ar_str ar_anthropic_read_cache(struct ar_anthropic_in *rd, struct ar_jval v)
+struct ar_str ar_anthropic_read_cache(struct ar_anthropic_in *in, struct ar_jval v)
 {
     struct ar_str ttl = {0};
     if (ar_json_is(v, AR_J_OBJECT)) {
         struct ar_jval t = ar_json_get_lit(v, "ttl");
-        ttl = ar_json_is(t, AR_J_STRING) ? ar_json_unescape_in(ar_json_esc(t), rd->a) : AR_LIT("");
+        ttl = ar_json_is(t, AR_J_STRING) ? ar_json_unescape_in(ar_json_esc(t), in->a) : AR_LIT("");
     }
     return ttl;
 }
 
-struct ar_opaque *ar_anthropic_read_sig(struct ar_anthropic_in *rd, struct ar_str text,
+struct ar_opaque *ar_anthropic_read_sig(struct ar_anthropic_in *in, struct ar_str text,
                                         enum ar_sig_form form)
 {
-    struct ar_opaque *o = text.n > 0 ? ar_arena_new(rd->a, struct ar_opaque) : NULL;
-    if (o && !ar_opaque_unwrap(text, rd->a, o)) {
-        *o = (struct ar_opaque){.vendor = rd->vendor,
+    struct ar_opaque *o = text.n > 0 ? ar_arena_new(in->a, struct ar_opaque) : NULL;
+    if (o && !ar_opaque_unwrap(text, in->a, o)) {
+        *o = (struct ar_opaque){.vendor = in->vendor,
                                 .form = form,
                                 .family = AR_LIT(""),
-                                .account = rd->account,
+                                .account = in->account,
                                 .data = text};
     }
     return o;
 }
 
 /* Appends a block of kind, with its cache marker. */
-static struct ar_block *add(struct ar_anthropic_in *rd, enum ar_block_kind kind, struct ar_jval v,
+static struct ar_block *add(struct ar_anthropic_in *in, enum ar_block_kind kind, struct ar_jval v,
                             struct ar_block ***tail)
 {
-    struct ar_block *b = ar_block_new(rd->a, kind, tail);
+    struct ar_block *b = ar_block_new(in->a, kind, tail);
     if (b) {
-        b->cache_ttl = ar_anthropic_read_cache(rd, ar_json_get_lit(v, "cache_control"));
+        b->cache_ttl = ar_anthropic_read_cache(in, ar_json_get_lit(v, "cache_control"));
     }
     return b;
 }
@@ -126,23 +121,23 @@ static void keep_odd(struct ar_block *b, struct ar_jval v, const char *names)
     }
 }
 
-static enum ar_code read_text(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_text(struct ar_anthropic_in *in, struct ar_jval v,
                               enum ar_anthropic_place at, struct ar_block ***tail)
 {
     struct ar_str text;
-    enum ar_code code = need_esc(rd, v, AR_LIT("text"), &text);
+    enum ar_code code = need_esc(in, v, AR_LIT("text"), &text);
     if (code != AR_OK) {
         return code;
     }
     struct ar_jval citations = ar_json_get_lit(v, "citations");
     bool cites = ar_json_is(citations, AR_J_ARRAY) && ar_json_count(citations) > 0;
-    if (cites && rd->new_version && (at == AR_IN_USER || at == AR_IN_RESULT)) {
+    if (cites && in->new_version && (at == AR_IN_USER || at == AR_IN_RESULT)) {
         return ar_json_wrong(citations, "empty in a user message of API version 2026-10-21",
-                             rd->err);
+                             in->err);
     }
-    struct ar_block *b = add(rd, AR_TEXT, v, tail);
+    struct ar_block *b = add(in, AR_TEXT, v, tail);
     if (!b) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->text = text;
     if (cites) {
@@ -165,59 +160,59 @@ static bool is_mime(struct ar_str s)
 }
 
 /* source{base64|url|file|text} -> media. content sources are the caller's. */
-static enum ar_code read_source(struct ar_anthropic_in *rd, struct ar_jval src, struct ar_media *m)
+static enum ar_code read_source(struct ar_anthropic_in *in, struct ar_jval src, struct ar_media *m)
 {
     struct ar_str type = {0};
-    enum ar_code code = need_esc(rd, src, AR_LIT("type"), &type);
+    enum ar_code code = need_esc(in, src, AR_LIT("type"), &type);
     if (code != AR_OK) {
         return code;
     }
     if (ar_str_is_lit(type, "base64") || ar_str_is_lit(type, "text")) {
         m->from = type.n == 4 ? AR_FROM_TEXT : AR_FROM_B64;
-        code = need_text(rd, src, AR_LIT("media_type"), &m->mime);
+        code = need_text(in, src, AR_LIT("media_type"), &m->mime);
         if (code == AR_OK && !is_mime(m->mime)) {
-            code = ar_json_wrong(ar_json_get_lit(src, "media_type"), "a media type", rd->err);
+            code = ar_json_wrong(ar_json_get_lit(src, "media_type"), "a media type", in->err);
         }
-        return code == AR_OK ? need_esc(rd, src, AR_LIT("data"), &m->data) : code;
+        return code == AR_OK ? need_esc(in, src, AR_LIT("data"), &m->data) : code;
     }
     if (ar_str_is_lit(type, "url")) {
         m->from = AR_FROM_URL;
-        return need_esc(rd, src, AR_LIT("url"), &m->data);
+        return need_esc(in, src, AR_LIT("url"), &m->data);
     }
     if (ar_str_is_lit(type, "file")) {
         m->from = AR_FROM_FILE;
         m->file_vendor = AR_VENDOR_ANTHROPIC;
-        return need_esc(rd, src, AR_LIT("file_id"), &m->data);
+        return need_esc(in, src, AR_LIT("file_id"), &m->data);
     }
     return ar_json_wrong(ar_json_get_lit(src, "type"), "base64, text, url, file or content",
-                         rd->err);
+                         in->err);
 }
 
-static enum ar_code read_image(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_image(struct ar_anthropic_in *in, struct ar_jval v,
                                enum ar_anthropic_place at, struct ar_block ***tail)
 {
     (void)at;
-    struct ar_block *b = add(rd, AR_IMAGE, v, tail);
-    struct ar_media *m = ar_arena_new(rd->a, struct ar_media);
+    struct ar_block *b = add(in, AR_IMAGE, v, tail);
+    struct ar_media *m = ar_arena_new(in->a, struct ar_media);
     if (!b || !m) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->media = m;
     keep_odd(b, v, "source");
-    return read_source(rd, ar_json_get_lit(v, "source"), m);
+    return read_source(in, ar_json_get_lit(v, "source"), m);
 }
 
-static enum ar_code read_document(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_document(struct ar_anthropic_in *in, struct ar_jval v,
                                   enum ar_anthropic_place at, struct ar_block ***tail)
 {
-    if (at == AR_IN_ASSISTANT && rd->new_version) {
+    if (at == AR_IN_ASSISTANT && in->new_version) {
         return ar_json_wrong(
-            v, "no document: API version 2026-10-21 takes none in assistant messages", rd->err);
+            v, "no document: API version 2026-10-21 takes none in assistant messages", in->err);
     }
-    struct ar_block *b = add(rd, AR_DOCUMENT, v, tail);
-    struct ar_media *m = ar_arena_new(rd->a, struct ar_media);
+    struct ar_block *b = add(in, AR_DOCUMENT, v, tail);
+    struct ar_media *m = ar_arena_new(in->a, struct ar_media);
     if (!b || !m) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->media = m;
     m->title = esc_or_none(ar_json_get_lit(v, "title"));
@@ -227,7 +222,7 @@ static enum ar_code read_document(struct ar_anthropic_in *rd, struct ar_jval v,
     keep_odd(b, v, "source title context citations");
     struct ar_jval src = ar_json_get_lit(v, "source");
     if (!ar_str_is_lit(esc_or_none(ar_json_get_lit(src, "type")), "content")) {
-        return read_source(rd, src, m);
+        return read_source(in, src, m);
     }
     m->from = AR_FROM_TEXT;
     struct ar_jval content = ar_json_get_lit(src, "content");
@@ -237,18 +232,18 @@ static enum ar_code read_document(struct ar_anthropic_in *rd, struct ar_jval v,
         b->raw = ar_json_raw(v);
         return AR_OK;
     }
-    return ar_anthropic_read_content(rd, content, AR_IN_RESULT, &b->inner);
+    return ar_anthropic_read_content(in, content, AR_IN_RESULT, &b->inner);
 }
 
 /* A search result is a document to everybody else. */
-static enum ar_code read_search_result(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_search_result(struct ar_anthropic_in *in, struct ar_jval v,
                                        enum ar_anthropic_place at, struct ar_block ***tail)
 {
     (void)at;
-    struct ar_block *b = add(rd, AR_DOCUMENT, v, tail);
-    struct ar_media *m = ar_arena_new(rd->a, struct ar_media);
+    struct ar_block *b = add(in, AR_DOCUMENT, v, tail);
+    struct ar_media *m = ar_arena_new(in->a, struct ar_media);
     if (!b || !m) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->media = m;
     b->vendor = AR_VENDOR_ANTHROPIC;
@@ -258,67 +253,67 @@ static enum ar_code read_search_result(struct ar_anthropic_in *rd, struct ar_jva
     m->context = esc_or_none(ar_json_get_lit(v, "source"));
     m->citations =
         ar_json_is(ar_json_get_lit(ar_json_get_lit(v, "citations"), "enabled"), AR_J_TRUE);
-    return ar_anthropic_read_content(rd, ar_json_get_lit(v, "content"), AR_IN_RESULT, &b->inner);
+    return ar_anthropic_read_content(in, ar_json_get_lit(v, "content"), AR_IN_RESULT, &b->inner);
 }
 
-static enum ar_code read_thinking(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_thinking(struct ar_anthropic_in *in, struct ar_jval v,
                                   enum ar_anthropic_place at, struct ar_block ***tail)
 {
     (void)at;
     struct ar_str text = {0}, sig = {0};
-    enum ar_code code = need_esc(rd, v, AR_LIT("thinking"), &text);
+    enum ar_code code = need_esc(in, v, AR_LIT("thinking"), &text);
     struct ar_jval s = ar_json_get_lit(v, "signature");
     if (code == AR_OK && !ar_json_is_nil(s)) {
-        code = ar_json_text(s, rd->a, &sig, rd->err);
+        code = ar_json_text(s, in->a, &sig, in->err);
     }
     if (code != AR_OK) {
         return code;
     }
-    struct ar_block *b = add(rd, AR_THINKING, v, tail);
+    struct ar_block *b = add(in, AR_THINKING, v, tail);
     if (!b) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->text = text;
-    b->sig = ar_anthropic_read_sig(rd, sig, AR_SIGNATURE);
+    b->sig = ar_anthropic_read_sig(in, sig, AR_SIGNATURE);
     b->raw = b->sig && ar_str_is(b->sig->data, sig) ? ar_json_raw(v) : (struct ar_str){0};
     return AR_OK;
 }
 
-static enum ar_code read_redacted(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_redacted(struct ar_anthropic_in *in, struct ar_jval v,
                                   enum ar_anthropic_place at, struct ar_block ***tail)
 {
     (void)at;
     struct ar_str data = {0};
-    enum ar_code code = need_text(rd, v, AR_LIT("data"), &data);
+    enum ar_code code = need_text(in, v, AR_LIT("data"), &data);
     if (code != AR_OK) {
         return code;
     }
-    struct ar_block *b = add(rd, AR_REDACTED_THINKING, v, tail);
+    struct ar_block *b = add(in, AR_REDACTED_THINKING, v, tail);
     if (!b) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
-    b->sig = ar_anthropic_read_sig(rd, data, AR_REDACTED);
+    b->sig = ar_anthropic_read_sig(in, data, AR_REDACTED);
     b->raw = b->sig && ar_str_is(b->sig->data, data) ? ar_json_raw(v) : (struct ar_str){0};
     return AR_OK;
 }
 
-static enum ar_code read_tool_use(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_tool_use(struct ar_anthropic_in *in, struct ar_jval v,
                                   enum ar_anthropic_place at, struct ar_block ***tail)
 {
     (void)at;
     struct ar_str id = {0}, name = {0};
-    enum ar_code code = need_text(rd, v, AR_LIT("id"), &id);
+    enum ar_code code = need_text(in, v, AR_LIT("id"), &id);
     if (code == AR_OK) {
-        code = need_text(rd, v, AR_LIT("name"), &name);
+        code = need_text(in, v, AR_LIT("name"), &name);
     }
     if (code != AR_OK) {
         return code;
     }
     bool server = ar_json_is(ar_json_get_lit(v, "type"), AR_J_STRING) &&
                   !ar_str_is_lit(ar_json_esc(ar_json_get_lit(v, "type")), "tool_use");
-    struct ar_block *b = add(rd, server ? AR_SERVER_TOOL_USE : AR_TOOL_USE, v, tail);
+    struct ar_block *b = add(in, server ? AR_SERVER_TOOL_USE : AR_TOOL_USE, v, tail);
     if (!b) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->id = id;
     b->name = name;
@@ -337,18 +332,18 @@ static enum ar_code read_tool_use(struct ar_anthropic_in *rd, struct ar_jval v,
     return AR_OK;
 }
 
-static enum ar_code read_tool_result(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_tool_result(struct ar_anthropic_in *in, struct ar_jval v,
                                      enum ar_anthropic_place at, struct ar_block ***tail)
 {
     (void)at;
     struct ar_str id = {0};
-    enum ar_code code = need_text(rd, v, AR_LIT("tool_use_id"), &id);
+    enum ar_code code = need_text(in, v, AR_LIT("tool_use_id"), &id);
     if (code != AR_OK) {
         return code;
     }
-    struct ar_block *b = add(rd, AR_TOOL_RESULT, v, tail);
+    struct ar_block *b = add(in, AR_TOOL_RESULT, v, tail);
     if (!b) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->id = id;
     b->is_error = ar_json_is(ar_json_get_lit(v, "is_error"), AR_J_TRUE);
@@ -358,16 +353,16 @@ static enum ar_code read_tool_result(struct ar_anthropic_in *rd, struct ar_jval 
         return AR_OK;
     }
     b->is_plain = ar_json_is(content, AR_J_STRING);
-    return ar_anthropic_read_content(rd, content, AR_IN_RESULT, &b->inner);
+    return ar_anthropic_read_content(in, content, AR_IN_RESULT, &b->inner);
 }
 
-static enum ar_code read_compaction(struct ar_anthropic_in *rd, struct ar_jval v,
+static enum ar_code read_compaction(struct ar_anthropic_in *in, struct ar_jval v,
                                     enum ar_anthropic_place at, struct ar_block ***tail)
 {
     (void)at;
-    struct ar_block *b = add(rd, AR_COMPACTION, v, tail);
+    struct ar_block *b = add(in, AR_COMPACTION, v, tail);
     if (!b) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->vendor = AR_VENDOR_ANTHROPIC;
     b->text = esc_or_none(ar_json_get_lit(v, "content"));
@@ -376,27 +371,27 @@ static enum ar_code read_compaction(struct ar_anthropic_in *rd, struct ar_jval v
 }
 
 /* Server tool results, and everything that nobody knows: whole. */
-static enum ar_code read_opaque(struct ar_anthropic_in *rd, struct ar_jval v, struct ar_str type,
+static enum ar_code read_opaque(struct ar_anthropic_in *in, struct ar_jval v, struct ar_str type,
                                 struct ar_block ***tail)
 {
     bool result = ar_str_has_suffix(type, AR_LIT("tool_result"));
-    struct ar_block *b = add(rd, result ? AR_SERVER_TOOL_RESULT : AR_OPAQUE_ITEM, v, tail);
+    struct ar_block *b = add(in, result ? AR_SERVER_TOOL_RESULT : AR_OPAQUE_ITEM, v, tail);
     if (!b) {
-        return too_large(rd);
+        return ar_request_too_large(in->err);
     }
     b->vendor = AR_VENDOR_ANTHROPIC;
     b->raw = ar_json_raw(v);
-    b->name = ar_json_unescape_in(type, rd->a);
+    b->name = ar_json_unescape_in(type, in->a);
     struct ar_jval id = ar_json_get_lit(v, "tool_use_id");
     if (ar_json_is(id, AR_J_STRING)) {
-        b->id = ar_json_unescape_in(ar_json_esc(id), rd->a);
+        b->id = ar_json_unescape_in(ar_json_esc(id), in->a);
     }
     return AR_OK;
 }
 
 static const struct {
     struct ar_str type;
-    enum ar_code (*read)(struct ar_anthropic_in *rd, struct ar_jval v, enum ar_anthropic_place at,
+    enum ar_code (*read)(struct ar_anthropic_in *in, struct ar_jval v, enum ar_anthropic_place at,
                          struct ar_block ***tail);
 } kinds[] = {
     {AR_LIT_INIT("text"), read_text},
@@ -412,33 +407,33 @@ static const struct {
     {AR_LIT_INIT("compaction"), read_compaction},
 };
 
-enum ar_code ar_anthropic_read_part(struct ar_anthropic_in *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_part(struct ar_anthropic_in *in, struct ar_jval v,
                                     enum ar_anthropic_place at, struct ar_block ***tail)
 {
     if (!ar_json_is(v, AR_J_OBJECT)) {
-        return ar_json_wrong(v, "a content block (an object)", rd->err);
+        return ar_json_wrong(v, "a content block (an object)", in->err);
     }
     struct ar_str type = {0};
-    enum ar_code code = need_esc(rd, v, AR_LIT("type"), &type);
+    enum ar_code code = need_esc(in, v, AR_LIT("type"), &type);
     if (code != AR_OK) {
         return code;
     }
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (ar_str_is(type, kinds[i].type)) {
-            return kinds[i].read(rd, v, at, tail);
+            return kinds[i].read(in, v, at, tail);
         }
     }
-    return read_opaque(rd, v, type, tail);
+    return read_opaque(in, v, type, tail);
 }
 
-enum ar_code ar_anthropic_read_content(struct ar_anthropic_in *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_content(struct ar_anthropic_in *in, struct ar_jval v,
                                        enum ar_anthropic_place at, struct ar_block **ret)
 {
     struct ar_block *first = NULL, **tail = &first;
     if (ar_json_is(v, AR_J_STRING)) {
-        struct ar_block *b = ar_block_new(rd->a, AR_TEXT, &tail);
+        struct ar_block *b = ar_block_new(in->a, AR_TEXT, &tail);
         if (!b) {
-            return too_large(rd);
+            return ar_request_too_large(in->err);
         }
         b->text = ar_json_esc(v);
         b->is_plain = true;
@@ -446,10 +441,10 @@ enum ar_code ar_anthropic_read_content(struct ar_anthropic_in *rd, struct ar_jva
         return AR_OK;
     }
     if (!ar_json_is(v, AR_J_ARRAY)) {
-        return ar_json_wrong(v, "a string or an array of content blocks", rd->err);
+        return ar_json_wrong(v, "a string or an array of content blocks", in->err);
     }
     for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
-        enum ar_code code = ar_anthropic_read_part(rd, it.val, at, &tail);
+        enum ar_code code = ar_anthropic_read_part(in, it.val, at, &tail);
         if (code != AR_OK) {
             return code;
         }

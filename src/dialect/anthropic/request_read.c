@@ -6,27 +6,22 @@
 #include "dialect/anthropic/request_read.h"
 
 struct state {
-    struct ar_anthropic_in rd;
+    struct ar_anthropic_in in;
     struct ar_request *r;
     struct ar_settings *set;
     struct ar_ext **ext_tail;
 };
 typedef enum ar_code reader(struct state *s, struct ar_jval v);
 
-static enum ar_code too_large(const struct state *s)
-{
-    return ar_fail(s->rd.err, AR_TOO_LARGE, "the request does not fit into its memory limit");
-}
-
 static enum ar_code keep(struct state *s, enum ar_fate fate, struct ar_str name, struct ar_jval v)
 {
-    struct ar_ext *x = ar_arena_new(s->rd.a, struct ar_ext);
+    struct ar_ext *x = ar_arena_new(s->in.a, struct ar_ext);
     if (!x) {
-        return too_large(s);
+        return ar_request_too_large(s->in.err);
     }
     x->from = AR_DIALECT_ANTHROPIC;
     x->fate = fate;
-    x->name = ar_arena_copy(s->rd.a, name);
+    x->name = ar_arena_copy(s->in.a, name);
     x->raw = ar_json_raw(v);
     *s->ext_tail = x;
     s->ext_tail = &x->next;
@@ -43,10 +38,11 @@ static enum ar_code keep_rest(struct state *s, const char *of, struct ar_jval v,
             known = ar_str_is(name, it.key);
         }
         if (!known) {
-            struct ar_str full = ar_arena_fmt(s->rd.a, "%s.%.*s", of, AR_FMT(it.key));
+            struct ar_str full = ar_arena_fmt(s->in.a, "%s.%.*s", of, AR_FMT(it.key));
             enum ar_fate fate =
                 ar_str_is_lit(it.key, "task_budget") ? AR_FATE_WARN : AR_FATE_SILENT;
-            enum ar_code code = full.p ? keep(s, fate, full, it.val) : too_large(s);
+            enum ar_code code =
+                full.p ? keep(s, fate, full, it.val) : ar_request_too_large(s->in.err);
             if (code != AR_OK) {
                 return code;
             }
@@ -57,18 +53,18 @@ static enum ar_code keep_rest(struct state *s, const char *of, struct ar_jval v,
 
 static enum ar_code text_of(struct state *s, struct ar_jval v, struct ar_str *ret)
 {
-    return ar_json_is_nil(v) ? AR_OK : ar_json_text(v, s->rd.a, ret, s->rd.err);
+    return ar_json_is_nil(v) ? AR_OK : ar_json_text(v, s->in.a, ret, s->in.err);
 }
 
 static enum ar_code read_model(struct state *s, struct ar_jval v)
 {
-    enum ar_code code = ar_json_text(v, s->rd.a, &s->r->model, s->rd.err);
-    return code == AR_OK && s->r->model.n == 0 ? ar_json_wrong(v, "a name", s->rd.err) : code;
+    enum ar_code code = ar_json_text(v, s->in.a, &s->r->model, s->in.err);
+    return code == AR_OK && s->r->model.n == 0 ? ar_json_wrong(v, "a name", s->in.err) : code;
 }
 
 static enum ar_code read_stream(struct state *s, struct ar_jval v)
 {
-    return ar_json_is_nil(v) ? AR_OK : ar_json_bool(v, &s->r->stream, s->rd.err);
+    return ar_json_is_nil(v) ? AR_OK : ar_json_bool(v, &s->r->stream, s->in.err);
 }
 
 static enum ar_code read_max_tokens(struct state *s, struct ar_jval v)
@@ -77,9 +73,9 @@ static enum ar_code read_max_tokens(struct state *s, struct ar_jval v)
     if (ar_json_is_nil(v)) {
         return AR_OK;
     }
-    enum ar_code code = ar_json_i64(v, &n, s->rd.err);
+    enum ar_code code = ar_json_i64(v, &n, s->in.err);
     if (code == AR_OK && n < 0) {
-        code = ar_json_wrong(v, "0 or more", s->rd.err);
+        code = ar_json_wrong(v, "0 or more", s->in.err);
     }
     s->set->max_tokens = (struct ar_int){AR_SET, n};
     return code;
@@ -90,13 +86,13 @@ static enum ar_code read_num(struct state *s, struct ar_jval v, struct ar_num *r
     if (ar_json_is_nil(v)) {
         return AR_OK;
     }
-    if (s->rd.new_version) {
+    if (s->in.new_version) {
         return ar_json_wrong(v, "absent: API version 2026-10-21 has no sampling settings",
-                             s->rd.err);
+                             s->in.err);
     }
     ret->tri = AR_SET;
     ret->src = ar_json_raw(v);
-    return ar_json_double(v, &ret->d, s->rd.err);
+    return ar_json_double(v, &ret->d, s->in.err);
 }
 
 static enum ar_code read_temperature(struct state *s, struct ar_jval v)
@@ -118,14 +114,14 @@ static enum ar_code read_stops(struct state *s, struct ar_jval v)
 {
     struct ar_name **tail = &s->set->stop;
     if (!ar_json_is_nil(v) && !ar_json_is(v, AR_J_ARRAY)) {
-        return ar_json_wrong(v, "an array of strings", s->rd.err);
+        return ar_json_wrong(v, "an array of strings", s->in.err);
     }
     for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
         if (!ar_json_is(it.val, AR_J_STRING)) {
-            return ar_json_wrong(it.val, "a string", s->rd.err);
+            return ar_json_wrong(it.val, "a string", s->in.err);
         }
-        if (!ar_name_new(s->rd.a, ar_json_esc(it.val), &tail)) {
-            return too_large(s);
+        if (!ar_name_new(s->in.a, ar_json_esc(it.val), &tail)) {
+            return ar_request_too_large(s->in.err);
         }
     }
     return AR_OK;
@@ -136,10 +132,10 @@ static enum ar_code read_system(struct state *s, struct ar_jval v)
     if (ar_json_is_nil(v)) {
         return AR_OK;
     }
-    enum ar_code code = ar_anthropic_read_content(&s->rd, v, AR_IN_SYSTEM, &s->r->system);
+    enum ar_code code = ar_anthropic_read_content(&s->in, v, AR_IN_SYSTEM, &s->r->system);
     for (struct ar_block *b = s->r->system; code == AR_OK && b; b = b->next) {
         if (b->kind != AR_TEXT) {
-            code = ar_json_wrong(v, "a string or text blocks", s->rd.err);
+            code = ar_json_wrong(v, "a string or text blocks", s->in.err);
         }
     }
     return code;
@@ -147,13 +143,13 @@ static enum ar_code read_system(struct state *s, struct ar_jval v)
 
 static enum ar_code read_messages(struct state *s, struct ar_jval v)
 {
-    return ar_anthropic_read_messages(&s->rd, v, &s->r->turns);
+    return ar_anthropic_read_messages(&s->in, v, &s->r->turns);
 }
 
 static enum ar_code read_metadata(struct state *s, struct ar_jval v)
 {
     if (!ar_json_is(v, AR_J_OBJECT)) {
-        return ar_json_is_nil(v) ? AR_OK : ar_json_wrong(v, "an object", s->rd.err);
+        return ar_json_is_nil(v) ? AR_OK : ar_json_wrong(v, "an object", s->in.err);
     }
     enum ar_code code = text_of(s, ar_json_get_lit(v, "user_id"), &s->set->user_id);
     return code == AR_OK ? keep_rest(s, "metadata", v, "user_id") : code;
@@ -171,8 +167,8 @@ static enum ar_code read_thinking(struct state *s, struct ar_jval v)
     } else if (ar_str_is_lit(type, "enabled")) {
         set->reason_mode = AR_REASON_BUDGET;
         struct ar_jval budget = ar_json_get_lit(v, "budget_tokens");
-        enum ar_code code = budget.doc ? ar_json_i64(budget, &set->budget, s->rd.err)
-                                       : ar_anthropic_missing(v, "budget_tokens", s->rd.err);
+        enum ar_code code = budget.doc ? ar_json_i64(budget, &set->budget, s->in.err)
+                                       : ar_anthropic_missing(v, "budget_tokens", s->in.err);
         if (code != AR_OK) {
             return code;
         }
@@ -183,7 +179,7 @@ static enum ar_code read_thinking(struct state *s, struct ar_jval v)
     } else if (type.p) {
         return keep(s, AR_FATE_WARN, AR_LIT("thinking"), v);
     } else {
-        return ar_json_wrong(v, "an object with a type", s->rd.err);
+        return ar_json_wrong(v, "an object with a type", s->in.err);
     }
     struct ar_str show = ar_json_esc(ar_json_get_lit(v, "display"));
     if (ar_str_is_lit(show, "omitted")) {
@@ -201,11 +197,11 @@ static enum ar_code read_format(struct state *s, struct ar_jval v)
         return AR_OK;
     }
     if (!ar_str_is_lit(ar_json_esc(ar_json_get_lit(v, "type")), "json_schema")) {
-        return ar_json_wrong(ar_json_get_lit(v, "type"), "json_schema", s->rd.err);
+        return ar_json_wrong(ar_json_get_lit(v, "type"), "json_schema", s->in.err);
     }
     struct ar_jval schema = ar_json_get_lit(v, "schema");
     if (!ar_json_is(schema, AR_J_OBJECT)) {
-        return ar_json_wrong(schema, "an object", s->rd.err);
+        return ar_json_wrong(schema, "an object", s->in.err);
     }
     s->set->format = AR_FORMAT_SCHEMA;
     s->set->schema = ar_json_raw(schema);
@@ -217,7 +213,7 @@ static enum ar_code read_format(struct state *s, struct ar_jval v)
 static enum ar_code read_output_config(struct state *s, struct ar_jval v)
 {
     if (!ar_json_is(v, AR_J_OBJECT)) {
-        return ar_json_is_nil(v) ? AR_OK : ar_json_wrong(v, "an object", s->rd.err);
+        return ar_json_is_nil(v) ? AR_OK : ar_json_wrong(v, "an object", s->in.err);
     }
     struct ar_str effort = {0};
     enum ar_code code = text_of(s, ar_json_get_lit(v, "effort"), &effort);
@@ -232,17 +228,17 @@ static enum ar_code read_output_config(struct state *s, struct ar_jval v)
 
 static enum ar_code read_tools(struct state *s, struct ar_jval v)
 {
-    return ar_anthropic_read_tools(&s->rd, v, &s->r->tools);
+    return ar_anthropic_read_tools(&s->in, v, &s->r->tools);
 }
 
 static enum ar_code read_choice(struct state *s, struct ar_jval v)
 {
-    return ar_anthropic_read_choice(&s->rd, v, s->set);
+    return ar_anthropic_read_choice(&s->in, v, s->set);
 }
 
 static enum ar_code read_cache(struct state *s, struct ar_jval v)
 {
-    struct ar_str ttl = ar_anthropic_read_cache(&s->rd, v);
+    struct ar_str ttl = ar_anthropic_read_cache(&s->in, v);
     s->set->auto_cache = ttl.p != NULL;
     s->set->auto_cache_ttl = ttl;
     return AR_OK;
@@ -314,7 +310,7 @@ static enum ar_code read_root(struct state *s, struct ar_jval root)
         }
         enum ar_code code = AR_OK;
         if (i < FIELDS && (seen & (UINT64_C(1) << i))) {
-            return ar_json_wrong(it.val, "given once", s->rd.err);
+            return ar_json_wrong(it.val, "given once", s->in.err);
         }
         if (i == FIELDS) {
             code = keep(s, AR_FATE_SILENT, it.key, it.val);
@@ -329,18 +325,18 @@ static enum ar_code read_root(struct state *s, struct ar_jval root)
         seen |= i < FIELDS ? UINT64_C(1) << i : 0;
     }
     if (!(seen & 1)) {
-        return ar_anthropic_missing(root, "model", s->rd.err);
+        return ar_anthropic_missing(root, "model", s->in.err);
     }
-    return seen & 4 ? AR_OK : ar_anthropic_missing(root, "messages", s->rd.err);
+    return seen & 4 ? AR_OK : ar_anthropic_missing(root, "messages", s->in.err);
 }
 
 /* P-003: absent means the old version; an unknown one cannot be translated. */
 static enum ar_code read_version(struct state *s, const struct ar_wire_in *in)
 {
     struct ar_str v = in && in->version.n > 0 ? in->version : AR_LIT("2023-06-01");
-    s->rd.new_version = ar_str_is_lit(v, "2026-10-21");
-    if (!s->rd.new_version && !ar_str_is_lit(v, "2023-06-01")) {
-        return ar_fail(s->rd.err, AR_INVALID_REQUEST,
+    s->in.new_version = ar_str_is_lit(v, "2026-10-21");
+    if (!s->in.new_version && !ar_str_is_lit(v, "2023-06-01")) {
+        return ar_fail(s->in.err, AR_INVALID_REQUEST,
                        "anthropic-version: must be 2023-06-01 or 2026-10-21");
     }
     s->set->version = v;
@@ -360,9 +356,9 @@ enum ar_code ar_anthropic_decode_request(struct ar_str body, const struct ar_wir
     }
     struct ar_request *r = ar_arena_new(a, struct ar_request);
     struct state s = {
-        .rd = {.a = a, .err = err, .vendor = AR_VENDOR_ANTHROPIC, .account = AR_LIT("")}, .r = r};
+        .in = {.a = a, .err = err, .vendor = AR_VENDOR_ANTHROPIC, .account = AR_LIT("")}, .r = r};
     if (!r) {
-        return too_large(&s);
+        return ar_request_too_large(err);
     }
     s.set = &r->set;
     s.ext_tail = &r->ext;
@@ -376,7 +372,7 @@ enum ar_code ar_anthropic_decode_request(struct ar_str body, const struct ar_wir
         code = read_root(&s, root);
     }
     if (code == AR_OK && ar_arena_finish(a) != AR_OK) {
-        code = too_large(&s);
+        code = ar_request_too_large(err);
     }
     if (code == AR_OK) {
         *ret = r;

@@ -16,13 +16,13 @@ struct ar_anthropic_in {
 };
 /* A string or an array of blocks -> list. Errors: AR_INVALID_REQUEST with the path, AR_TOO_LARGE.
  */
-enum ar_code ar_anthropic_read_content(struct ar_anthropic_in *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_content(struct ar_anthropic_in *in, struct ar_jval v,
                                        enum ar_anthropic_place at, struct ar_block **ret) AR_MUST;
 /* One block, appended at *tail. */
-enum ar_code ar_anthropic_read_part(struct ar_anthropic_in *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_part(struct ar_anthropic_in *in, struct ar_jval v,
                                     enum ar_anthropic_place at, struct ar_block ***tail) AR_MUST;
 /* Signature or data text (dec) -> opaque material, unwrapped; NULL for empty text. Arena. */
-struct ar_opaque *ar_anthropic_read_sig(struct ar_anthropic_in *rd, struct ar_str text,
+struct ar_opaque *ar_anthropic_read_sig(struct ar_anthropic_in *in, struct ar_str text,
                                         enum ar_sig_form form);
 /* A required member of v is not there: err with its path. */
 enum ar_code ar_anthropic_missing(struct ar_jval v, const char *key, struct ar_err *err);
@@ -30,11 +30,11 @@ enum ar_code ar_anthropic_missing(struct ar_jval v, const char *key, struct ar_e
 enum ar_code ar_anthropic_read_messages(struct ar_anthropic_in *in, struct ar_jval v,
                                         struct ar_turn **tail) AR_MUST;
 /* tools[] appended at *tail. */
-enum ar_code ar_anthropic_read_tools(struct ar_anthropic_in *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_tools(struct ar_anthropic_in *in, struct ar_jval v,
                                      struct ar_tool **tail) AR_MUST;
-enum ar_code ar_anthropic_read_choice(struct ar_anthropic_in *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_choice(struct ar_anthropic_in *in, struct ar_jval v,
                                       struct ar_settings *set) AR_MUST;
 /* cache_control object -> ttl; p NULL: no marker. */
-struct ar_str ar_anthropic_read_cache(struct ar_anthropic_in *rd, struct ar_jval v);
+struct ar_str ar_anthropic_read_cache(struct ar_anthropic_in *in, struct ar_jval v);
 
 #endif

@@ -4,6 +4,8 @@
  * that came in this dialect goes back as it was, but for what the target cannot take. Headers: the
  * API version, and betas (the client's own only where it spoke this dialect). Owns nothing. */
 #include "dialect/anthropic/request_write.h"
+
+#include "base/hash.h"
 #include "dialect/field.h"
 
 void ar_anthropic_lose(struct ar_anthropic_enc *e, enum ar_fate fate, enum ar_loss what,
@@ -14,8 +16,6 @@ void ar_anthropic_lose(struct ar_anthropic_enc *e, enum ar_fate fate, enum ar_lo
         e->code = ar_lose(e->l, fate, what, field, why);
     }
 }
-
-#include "base/hash.h"
 
 static unsigned count_marks(const struct ar_block *b)
 {

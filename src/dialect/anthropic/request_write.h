@@ -36,8 +36,6 @@ struct ar_anthropic_enc {
 /* Sticky ar_lose. chat: the field's name for Chat clients; own: for Anthropic's. */
 void ar_anthropic_lose(struct ar_anthropic_enc *e, enum ar_fate fate, enum ar_loss what,
                        const char *chat, const char *own, const char *why);
-/* What tells the encoder: does the target's model have the capability? */
-#define AR_CAN(e, id) (((e)->t->caps & AR_CAP(id)) != 0)
 
 void ar_anthropic_plan(
     struct ar_anthropic_enc *e); /* request_write_plan.c: reasoning, choice, format */
@@ -53,8 +51,6 @@ bool ar_anthropic_keeps_thinking(struct ar_anthropic_enc *e, const struct ar_blo
 /* "cache_control" member, unless it is one of the surplus. */
 void ar_anthropic_put_cache(struct ar_anthropic_enc *e, struct ar_str ttl);
 struct ar_str ar_anthropic_tool_name(struct ar_anthropic_enc *e, struct ar_str name);
-void ar_anthropic_add_undo(struct ar_anthropic_enc *e, enum ar_undo_how how, struct ar_str sent,
-                           struct ar_str name);
 /* tools_write_mcp.c: the toolset of a Responses client's MCP server, as one of the tools; false: it
  * has no equal. And the servers of those that were written. */
 bool ar_anthropic_put_toolset(struct ar_anthropic_enc *e, const struct ar_tool *t);

@@ -60,13 +60,13 @@ enum ar_code ar_anthropic_decode_response(struct ar_str body, const struct ar_re
         return code;
     }
     const struct ar_target *t = how ? how->target : NULL;
-    struct ar_anthropic_in rd = {
+    struct ar_anthropic_in in = {
         .a = a, .err = &err, .vendor = t ? t->vendor : AR_VENDOR_ANTHROPIC};
-    rd.account =
+    in.account =
         t && (t->caps & AR_CAP(ACCOUNT_BOUND_THINKING)) && t->account.p ? t->account : AR_LIT("");
     struct ar_jval root = ar_json_root(&doc);
     struct ar_response *r = ar_arena_new(a, struct ar_response);
-    code = r ? ar_anthropic_read_content(&rd, ar_json_get_lit(root, "content"), AR_IN_ANSWER,
+    code = r ? ar_anthropic_read_content(&in, ar_json_get_lit(root, "content"), AR_IN_ANSWER,
                                          &r->blocks)
              : AR_TOO_LARGE;
     if (code == AR_OK) {

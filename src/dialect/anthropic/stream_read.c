@@ -114,15 +114,15 @@ static int64_t index_of(struct ar_jval root)
 
 static void set_opaque(struct ar_reader *r, struct ar_str data, enum ar_sig_form form)
 {
-    struct ar_anthropic_in rd = {.a = r->a, .vendor = AR_VENDOR_ANTHROPIC, .account = AR_LIT("")};
+    struct ar_anthropic_in in = {.a = r->a, .vendor = AR_VENDOR_ANTHROPIC, .account = AR_LIT("")};
     if (r->target) {
-        rd.vendor = r->target->vendor;
+        in.vendor = r->target->vendor;
         if ((r->target->caps & AR_CAP(ACCOUNT_BOUND_THINKING)) && r->target->account.p) {
-            rd.account = r->target->account;
+            in.account = r->target->account;
         }
     }
-    const struct ar_opaque *o = ar_anthropic_read_sig(&rd, data, form);
-    r->opaque = o ? *o : (struct ar_opaque){.vendor = rd.vendor, .form = form, .data = AR_LIT("")};
+    const struct ar_opaque *o = ar_anthropic_read_sig(&in, data, form);
+    r->opaque = o ? *o : (struct ar_opaque){.vendor = in.vendor, .form = form, .data = AR_LIT("")};
 }
 
 static struct ar_str dec(struct ar_reader *r, struct ar_jval v)

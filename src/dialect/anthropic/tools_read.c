@@ -73,18 +73,18 @@ static void read_kind(struct ar_tool *t, struct ar_str type)
     t->name = type;
 }
 
-static enum ar_code read_custom(struct ar_anthropic_in *rd, struct ar_jval v, struct ar_tool *t)
+static enum ar_code read_custom(struct ar_anthropic_in *in, struct ar_jval v, struct ar_tool *t)
 {
     struct ar_jval text = ar_json_get_lit(v, "description"),
                    schema = ar_json_get_lit(v, "input_schema");
     if (!t->name.p) {
-        return ar_anthropic_missing(v, "name", rd->err);
+        return ar_anthropic_missing(v, "name", in->err);
     }
     if (!ar_json_is_nil(text) && !ar_json_is(text, AR_J_STRING)) {
-        return ar_json_wrong(text, "a string", rd->err);
+        return ar_json_wrong(text, "a string", in->err);
     }
     if (!ar_json_is_nil(schema) && !ar_json_is(schema, AR_J_OBJECT)) {
-        return ar_json_wrong(schema, "an object", rd->err);
+        return ar_json_wrong(schema, "an object", in->err);
     }
     t->description = ar_json_esc(text);
     t->schema = ar_json_is_nil(schema) ? (struct ar_str){0} : ar_json_raw(schema);
@@ -93,42 +93,42 @@ static enum ar_code read_custom(struct ar_anthropic_in *rd, struct ar_jval v, st
         return AR_OK;
     }
     t->strict = AR_SET;
-    return ar_json_bool(strict, &t->strict_on, rd->err);
+    return ar_json_bool(strict, &t->strict_on, in->err);
 }
 
-enum ar_code ar_anthropic_read_tools(struct ar_anthropic_in *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_tools(struct ar_anthropic_in *in, struct ar_jval v,
                                      struct ar_tool **tail)
 {
     if (!ar_json_is_nil(v) && !ar_json_is(v, AR_J_ARRAY)) {
-        return ar_json_wrong(v, "an array", rd->err);
+        return ar_json_wrong(v, "an array", in->err);
     }
     for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
         if (!ar_json_is(it.val, AR_J_OBJECT)) {
-            return ar_json_wrong(it.val, "an object", rd->err);
+            return ar_json_wrong(it.val, "an object", in->err);
         }
-        struct ar_tool *t = ar_arena_new(rd->a, struct ar_tool);
+        struct ar_tool *t = ar_arena_new(in->a, struct ar_tool);
         if (!t) {
-            return ar_fail(rd->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+            return ar_request_too_large(in->err);
         }
         struct ar_jval name = ar_json_get_lit(it.val, "name"),
                        type = ar_json_get_lit(it.val, "type");
         t->raw = ar_json_raw(it.val);
-        t->cache_ttl = ar_anthropic_read_cache(rd, ar_json_get_lit(it.val, "cache_control"));
+        t->cache_ttl = ar_anthropic_read_cache(in, ar_json_get_lit(it.val, "cache_control"));
         t->defer = ar_json_is(ar_json_get_lit(it.val, "defer_loading"), AR_J_TRUE);
         if (!ar_json_is_nil(name)) {
-            enum ar_code code = ar_json_text(name, rd->a, &t->name, rd->err);
+            enum ar_code code = ar_json_text(name, in->a, &t->name, in->err);
             if (code != AR_OK) {
                 return code;
             }
         }
         struct ar_str kind = ar_json_esc(type);
         if (!kind.p || ar_str_is_lit(kind, "custom")) {
-            enum ar_code code = read_custom(rd, it.val, t);
+            enum ar_code code = read_custom(in, it.val, t);
             if (code != AR_OK) {
                 return code;
             }
         } else {
-            read_kind(t, ar_json_unescape_in(kind, rd->a));
+            read_kind(t, ar_json_unescape_in(kind, in->a));
         }
         *tail = t;
         tail = &t->next;
@@ -136,7 +136,7 @@ enum ar_code ar_anthropic_read_tools(struct ar_anthropic_in *rd, struct ar_jval 
     return AR_OK;
 }
 
-enum ar_code ar_anthropic_read_choice(struct ar_anthropic_in *rd, struct ar_jval v,
+enum ar_code ar_anthropic_read_choice(struct ar_anthropic_in *in, struct ar_jval v,
                                       struct ar_settings *set)
 {
     if (ar_json_is_nil(v)) {
@@ -154,24 +154,24 @@ enum ar_code ar_anthropic_read_choice(struct ar_anthropic_in *rd, struct ar_jval
         struct ar_name **tail = &set->choice_names;
         struct ar_str tool = {0};
         struct ar_jval named = ar_json_get_lit(v, "name");
-        enum ar_code code = named.doc ? ar_json_text(named, rd->a, &tool, rd->err)
-                                      : ar_anthropic_missing(v, "name", rd->err);
+        enum ar_code code = named.doc ? ar_json_text(named, in->a, &tool, in->err)
+                                      : ar_anthropic_missing(v, "name", in->err);
         if (code != AR_OK) {
             return code;
         }
         set->choice = AR_CHOICE_NAMED;
-        if (!ar_name_new(rd->a, tool, &tail)) {
-            return ar_fail(rd->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+        if (!ar_name_new(in->a, tool, &tail)) {
+            return ar_request_too_large(in->err);
         }
     } else {
-        return ar_json_wrong(type.doc ? type : v, "of type auto, any, tool or none", rd->err);
+        return ar_json_wrong(type.doc ? type : v, "of type auto, any, tool or none", in->err);
     }
     struct ar_jval single = ar_json_get_lit(v, "disable_parallel_tool_use");
     if (ar_json_is_nil(single)) {
         return AR_OK;
     }
     bool off = false;
-    enum ar_code code = ar_json_bool(single, &off, rd->err);
+    enum ar_code code = ar_json_bool(single, &off, in->err);
     set->parallel = AR_SET;
     set->parallel_on = !off;
     return code;

@@ -14,17 +14,6 @@ struct ar_str ar_anthropic_tool_name(struct ar_anthropic_enc *e, struct ar_str n
     return ar_tool_name(name, e->name_limit, e->a);
 }
 
-void ar_anthropic_add_undo(struct ar_anthropic_enc *e, enum ar_undo_how how, struct ar_str sent,
-                           struct ar_str name)
-{
-    struct ar_undo *u = ar_arena_new(e->a, struct ar_undo);
-    if (u) {
-        *u = (struct ar_undo){.how = how, .sent = sent, .name = name};
-        *e->undo_tail = u;
-        e->undo_tail = &u->next;
-    }
-}
-
 static bool is_allowed(const struct ar_settings *set, const struct ar_tool *t)
 {
     if (set->choice != AR_CHOICE_ALLOWED_AUTO && set->choice != AR_CHOICE_ALLOWED_REQUIRED) {
@@ -43,7 +32,8 @@ static struct ar_str put_name(struct ar_anthropic_enc *e, struct ar_str name)
     struct ar_str sent = ar_anthropic_tool_name(e, name);
     ar_jw_key_text(&e->w, "name", sent);
     if (!ar_str_is(sent, name)) {
-        ar_anthropic_add_undo(e, AR_UNDO_NAME, sent, name);
+        ar_undo_add(&e->undo_tail, e->a,
+                    (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
     }
     return sent;
 }
@@ -65,7 +55,8 @@ static void put_function(struct ar_anthropic_enc *e, const struct ar_tool *t)
         ar_jw_raw(w, AR_LIT("{\"type\":\"object\",\"properties\":{\"value\":"));
         ar_buf_str(w->out, strict ? ar_anthropic_strict_schema(schema, e->a) : schema);
         ar_buf_lit(w->out, "},\"required\":[\"value\"]}");
-        ar_anthropic_add_undo(e, AR_UNDO_VALUE, sent, t->name);
+        ar_undo_add(&e->undo_tail, e->a,
+                    (struct ar_undo){.how = AR_UNDO_VALUE, .sent = sent, .name = t->name});
         ar_anthropic_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tools", "tools",
                           "a schema's root must be an object");
     } else {
@@ -88,7 +79,8 @@ static void put_freeform(struct ar_anthropic_enc *e, const struct ar_tool *t)
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
     struct ar_str sent = put_name(e, t->name);
-    ar_anthropic_add_undo(e, AR_UNDO_FREEFORM, sent, t->name);
+    ar_undo_add(&e->undo_tail, e->a,
+                (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
     if (t->description.n > 0 || t->grammar.n > 0) {
         ar_jw_key(w, "description");
         ar_jw_raw(w, AR_LIT("\""));
@@ -242,7 +234,10 @@ static void put_json_tool(struct ar_anthropic_enc *e)
                                                 : AR_LIT("The answer to the user."));
     ar_jw_key_raw(w, "input_schema", set->schema);
     ar_jw_close(w, '}');
-    ar_anthropic_add_undo(e, AR_UNDO_JSON_TEXT, AR_LIT("json_response"), AR_LIT("json_response"));
+    ar_undo_add(&e->undo_tail, e->a,
+                (struct ar_undo){.how = AR_UNDO_JSON_TEXT,
+                                 .sent = AR_LIT("json_response"),
+                                 .name = AR_LIT("json_response")});
 }
 
 /* --- tool_choice --- */

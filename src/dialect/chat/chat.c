@@ -7,36 +7,6 @@
  * errors. */
 #include "dialect/chat/chat.h"
 
-static void encode_count(int64_t tokens, struct ar_buf *out)
-{
-    struct ar_jw w = ar_jw_on(out);
-    ar_jw_open(&w, '{');
-    ar_jw_key_i64(&w, "input_tokens", tokens);
-    ar_jw_close(&w, '}');
-}
-
-/* Chat has no counting endpoint; what an odd place answers is read all the same. */
-static int64_t decode_count(struct ar_str body, struct ar_arena *a)
-{
-    struct ar_jdoc doc;
-    int64_t n = -1;
-    if (ar_json_parse(body, 1, a, &doc, NULL) != AR_OK) {
-        return -1;
-    }
-    struct ar_jval v = ar_json_get_lit(ar_json_root(&doc), "input_tokens");
-    return ar_json_i64(v, &n, NULL) == AR_OK && n >= 0 ? n : -1;
-}
-
-struct ar_str ar_chat_text(struct ar_arena *a, struct ar_jval obj, struct ar_str key)
-{
-    struct ar_jval v = ar_json_get(obj, key);
-    struct ar_str s = {0};
-    if (!ar_json_is(v, AR_J_STRING) || ar_json_text(v, a, &s, NULL) != AR_OK) {
-        return (struct ar_str){0};
-    }
-    return s;
-}
-
 struct ar_str ar_chat_key(struct ar_str key, struct ar_arena *a)
 {
     return ar_str_find_char(key, '\\') < key.n ? ar_json_unescape_in(key, a) : key;
@@ -57,7 +27,7 @@ const struct ar_dialect ar_dialect_chat = {
     .outline = ar_chat_outline,
     .decode_request = ar_chat_decode_request,
     .encode_response = ar_chat_encode_response,
-    .encode_count = encode_count,
+    .encode_count = ar_put_input_tokens,
     .encode_error = ar_chat_encode_error,
     .writer_new = ar_chat_writer_new,
     .write = ar_chat_write,
@@ -67,7 +37,7 @@ const struct ar_dialect ar_dialect_chat = {
     .encode_request = ar_chat_encode_request,
     .decode_response = ar_chat_decode_response,
     .decode_error = ar_chat_decode_error,
-    .decode_count = decode_count,
+    .decode_count = ar_read_input_tokens,
     .observe = ar_chat_observe,
     .reader_new = ar_chat_reader_new,
     .read_frame = ar_chat_read_frame,

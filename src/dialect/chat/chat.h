@@ -4,9 +4,7 @@
 #ifndef AR_DIALECT_CHAT_CHAT_H
 #define AR_DIALECT_CHAT_CHAT_H
 
-#include "dialect/dialect.h"
-#include "json/scan.h"
-#include "json/write.h"
+#include "dialect/shared.h"
 
 /* outline.c, request_read.c, request_write.c, response.c, error.c, stream_read.c, stream_write.c:
  * members of the row. */
@@ -39,9 +37,6 @@ enum ar_code ar_chat_write(struct ar_writer *w, const struct ar_event *ev, struc
 void ar_chat_write_ping(struct ar_writer *w, struct ar_framer *out);
 void ar_chat_writer_done(struct ar_writer *w);
 
-/* Decoded string member, or absent when missing, null or no string. */
-struct ar_str ar_chat_text(struct ar_arena *a, struct ar_jval obj, struct ar_str key);
-#define ar_chat_text_lit(a, obj, l) ar_chat_text((a), (obj), AR_LIT(l))
 /* Object key (escaped) decoded; keys rarely have escapes. */
 struct ar_str ar_chat_key(struct ar_str key, struct ar_arena *a);
 

@@ -57,7 +57,7 @@ static struct ar_str clean(struct ar_arena *a, struct ar_str s)
 static struct ar_str word(struct ar_arena *a, struct ar_jval obj, struct ar_str key)
 {
     struct ar_jval v = ar_json_get(obj, key);
-    return ar_json_is(v, AR_J_NUMBER) ? ar_json_raw(v) : ar_chat_text(a, obj, key);
+    return ar_json_is(v, AR_J_NUMBER) ? ar_json_raw(v) : ar_member_text(a, obj, key);
 }
 
 static struct ar_str first_text(struct ar_arena *a, struct ar_jval obj)
@@ -70,11 +70,11 @@ static struct ar_str first_text(struct ar_arena *a, struct ar_jval obj)
                                          AR_LIT_INIT("title")};
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
         struct ar_jval v = ar_json_get(obj, KEYS[i]);
-        struct ar_str s = ar_chat_text(a, obj, KEYS[i]);
+        struct ar_str s = ar_member_text(a, obj, KEYS[i]);
         if (!s.n && ar_json_is(v, AR_J_ARRAY)) { /* FastAPI: detail: [{msg}] */
             s = first_text(a, ar_json_at(v, 0));
         } else if (!s.n && ar_json_is(v, AR_J_OBJECT)) {
-            s = ar_chat_text_lit(a, v, "message");
+            s = ar_member_text_lit(a, v, "message");
         }
         if (s.n) {
             return s;
@@ -110,7 +110,7 @@ static void read_body(struct ar_str body, struct ar_arena *a, struct ar_fault *f
         f->vendor_type = word(a, e, AR_LIT("status")); /* Google */
     }
     f->vendor_code = word(a, e, AR_LIT("code"));
-    f->param = ar_chat_text_lit(a, e, "param");
+    f->param = ar_member_text_lit(a, e, "param");
     if (ar_json_i64(ar_json_get_lit(e, "code"), ret_code, NULL) != AR_OK) {
         *ret_code = 0;
     }

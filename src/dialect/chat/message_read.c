@@ -4,78 +4,6 @@
  * dialect that must. */
 #include "dialect/chat/request_read.h"
 
-struct ar_str ar_chat_read_cache(struct ar_chat_in *in, struct ar_jval part)
-{
-    struct ar_jval mark = ar_json_get_lit(part, "prompt_cache_breakpoint");
-    if (!ar_json_is(mark, AR_J_OBJECT)) {
-        mark =
-            ar_json_get_lit(part, "cache_control"); /* as OpenRouter and LiteLLM clients send it */
-    }
-    if (!ar_json_is(mark, AR_J_OBJECT)) {
-        return (struct ar_str){0};
-    }
-    struct ar_str ttl = ar_chat_text_lit(in->a, mark, "ttl");
-    return ttl.p ? ttl : AR_LIT("");
-}
-
-static struct ar_block *add_text(struct ar_chat_in *in, struct ar_str esc, bool is_plain,
-                                 struct ar_block ***tail)
-{
-    struct ar_block *b = ar_block_new(in->a, AR_TEXT, tail);
-    if (b) {
-        b->text = esc;
-        b->is_plain = is_plain;
-    }
-    return b;
-}
-
-static enum ar_code read_part(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
-{
-    if (ar_json_is(part, AR_J_STRING)) {
-        return add_text(in, ar_json_esc(part), false, tail) ? AR_OK : AR_TOO_LARGE;
-    }
-    if (!ar_json_is(part, AR_J_OBJECT)) {
-        return ar_json_wrong(part, "an object", in->err);
-    }
-    struct ar_str type = ar_json_esc(ar_json_get_lit(part, "type"));
-    if (!ar_str_is_lit(type, "text")) {
-        return ar_chat_read_media(in, part, type, tail);
-    }
-    struct ar_jval text = ar_json_get_lit(part, "text");
-    if (!ar_json_is(text, AR_J_STRING)) {
-        return ar_json_wrong(ar_json_is(text, AR_J_NONE) ? part : text,
-                             "a text part with a string text", in->err);
-    }
-    struct ar_block *b = add_text(in, ar_json_esc(text), false, tail);
-    if (!b) {
-        return AR_TOO_LARGE;
-    }
-    b->cache_ttl = ar_chat_read_cache(in, part);
-    return AR_OK;
-}
-
-enum ar_code ar_chat_read_content(struct ar_chat_in *in, struct ar_jval content,
-                                  struct ar_block ***tail)
-{
-    if (ar_json_is_nil(content)) {
-        return AR_OK;
-    }
-    if (ar_json_is(content, AR_J_STRING)) {
-        return add_text(in, ar_json_esc(content), true, tail) ? AR_OK : AR_TOO_LARGE;
-    }
-    if (!ar_json_is(content, AR_J_ARRAY)) {
-        return ar_json_wrong(content, "a string or a list of parts", in->err);
-    }
-    struct ar_jiter it = ar_json_iter(content);
-    while (ar_json_next(&it)) {
-        enum ar_code c = read_part(in, it.val, tail);
-        if (c != AR_OK) {
-            return c;
-        }
-    }
-    return AR_OK;
-}
-
 static enum ar_code read_result(struct ar_chat_in *in, struct ar_jval msg, struct ar_str id,
                                 struct ar_block ***tail)
 {
@@ -85,7 +13,7 @@ static enum ar_code read_result(struct ar_chat_in *in, struct ar_jval msg, struc
         return AR_TOO_LARGE;
     }
     b->id = id;
-    b->name = ar_chat_text_lit(in->a, msg, "name");
+    b->name = ar_member_text_lit(in->a, msg, "name");
     b->is_plain = ar_json_is(content, AR_J_STRING);
     b->cache_ttl = ar_chat_read_cache(in, msg);
     struct ar_block **inner = &b->inner;
@@ -190,7 +118,7 @@ static enum ar_code read_message(struct walk *w, struct ar_jval msg)
     if (!t) {
         return AR_TOO_LARGE;
     }
-    t->name = ar_chat_text_lit(in->a, msg, "name");
+    t->name = ar_member_text_lit(in->a, msg, "name");
     struct ar_block **tail = &t->blocks;
     if (role == R_ASSISTANT) {
         return ar_chat_read_assistant(in, msg, &tail);

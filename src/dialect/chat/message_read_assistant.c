@@ -44,10 +44,10 @@ static struct ar_opaque *new_opaque(struct ar_arena *a, struct ar_opaque o)
 struct ar_opaque *ar_chat_read_opaque(struct ar_arena *a, struct ar_jval detail,
                                       const struct ar_target *t)
 {
-    struct ar_str text = ar_chat_text_lit(a, detail, "signature");
+    struct ar_str text = ar_member_text_lit(a, detail, "signature");
     enum ar_sig_form form = AR_SIGNATURE;
     if (!text.n) {
-        text = ar_chat_text_lit(a, detail, "data");
+        text = ar_member_text_lit(a, detail, "data");
         form = AR_ENCRYPTED;
     }
     struct ar_opaque o;
@@ -57,7 +57,7 @@ struct ar_opaque *ar_chat_read_opaque(struct ar_arena *a, struct ar_jval detail,
     if (ar_opaque_unwrap(text, a, &o)) {
         return new_opaque(a, o);
     }
-    struct ar_str format = ar_chat_text_lit(a, detail, "format");
+    struct ar_str format = ar_member_text_lit(a, detail, "format");
     enum ar_vendor vendor = vendor_of(format, t);
     if (form == AR_ENCRYPTED && vendor == AR_VENDOR_ANTHROPIC) {
         form = AR_REDACTED;
@@ -73,7 +73,7 @@ struct ar_opaque *ar_chat_read_extra(struct ar_arena *a, struct ar_jval call,
                                      const struct ar_target *t)
 {
     struct ar_jval google = ar_json_get_lit(ar_json_get_lit(call, "extra_content"), "google");
-    struct ar_str text = ar_chat_text_lit(a, google, "thought_signature");
+    struct ar_str text = ar_member_text_lit(a, google, "thought_signature");
     struct ar_opaque o;
     if (!text.n) {
         return NULL;
@@ -222,7 +222,7 @@ static enum ar_code read_call(struct ar_chat_in *in, struct ar_jval call, struct
         return AR_TOO_LARGE;
     }
     b->freeform = freeform;
-    b->id = ar_chat_text_lit(in->a, call, "id");
+    b->id = ar_member_text_lit(in->a, call, "id");
     if (!b->id.n) {
         b->id = ar_chat_mint_call(in->answer_id, in->minted++, in->a);
     }

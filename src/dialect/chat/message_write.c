@@ -7,23 +7,21 @@
 enum { MARKS_MAX = 4 };
 #define BILLING "x-anthropic-billing-header:"
 
-static const char *system_role(const struct ar_chat_enc *o)
+static const char *system_role(const struct ar_chat_enc *e)
 {
-    return ar_chat_has(o, AR_QUIRK(DEVELOPER_ROLE)) && ar_chat_can(o, AR_CAP(REASONING))
-               ? "developer"
-               : "system";
+    return AR_HAS(e, DEVELOPER_ROLE) && AR_CAN(e, REASONING) ? "developer" : "system";
 }
 
 /* One tool message. Media go to *attached under a number that the text names. */
-static void write_result(struct ar_chat_enc *o, const struct ar_block *r,
-                         struct ar_chat_pieces *attached, unsigned *number)
+static void put_result(struct ar_chat_enc *e, const struct ar_block *r,
+                       struct ar_chat_pieces *attached, unsigned *number)
 {
-    struct ar_buf *out = o->w.out;
-    ar_jw_open(&o->w, '{');
-    ar_jw_key_lit(&o->w, "role", "tool");
-    ar_jw_key_text(&o->w, "tool_call_id", ar_tool_id(r->id, o->a));
-    ar_jw_key(&o->w, "content");
-    ar_chat_open_string(&o->w);
+    struct ar_buf *out = e->w.out;
+    ar_jw_open(&e->w, '{');
+    ar_jw_key_lit(&e->w, "role", "tool");
+    ar_jw_key_text(&e->w, "tool_call_id", ar_tool_id(r->id, e->a));
+    ar_jw_key(&e->w, "content");
+    ar_chat_open_string(&e->w);
     const struct ar_block *first = r->inner;
     bool says_error =
         first && first->kind == AR_TEXT && ar_str_has_prefix(first->text, AR_LIT("Error: "));
@@ -35,32 +33,32 @@ static void write_result(struct ar_chat_enc *o, const struct ar_block *r,
         if (b->kind == AR_TEXT) {
             ar_buf_str(out, b->text);
         } else if (ar_chat_is_text_document(b)) {
-            ar_buf_str(out, ar_chat_document_text(o, b));
+            ar_buf_str(out, ar_chat_document_text(e, b));
         } else if (b->media) {
             const char *what = b->kind == AR_IMAGE ? "image" : "file";
             ar_buf_fmt(out, "[%s #%u attached below]", what, ++*number);
-            struct ar_str label = ar_arena_fmt(o->a, "[%s #%u]", what, *number);
-            ar_chat_add_text(o, attached, label.p ? label : AR_LIT(""), NULL);
-            ar_chat_add_media(o, attached, b);
-            ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "tool_result",
+            struct ar_str label = ar_arena_fmt(e->a, "[%s #%u]", what, *number);
+            ar_chat_add_text(e, attached, label.p ? label : AR_LIT(""), NULL);
+            ar_chat_add_media(e, attached, b);
+            ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tool_result",
                          "tool messages hold text only: media follow in a user message");
         }
     }
-    ar_chat_close_string(&o->w);
-    ar_jw_close(&o->w, '}');
+    ar_chat_close_string(&e->w);
+    ar_jw_close(&e->w, '}');
 }
 
 /* A system message as user text. */
-static struct ar_str reminder_text(struct ar_chat_enc *o, const struct ar_block *b)
+static struct ar_str reminder_text(struct ar_chat_enc *e, const struct ar_block *b)
 {
     struct ar_str s =
-        ar_arena_fmt(o->a, "<system-reminder>\\n%.*s\\n</system-reminder>", AR_FMT(b->text));
-    ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "messages",
+        ar_arena_fmt(e->a, "<system-reminder>\\n%.*s\\n</system-reminder>", AR_FMT(b->text));
+    ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "messages",
                  "the upstream takes one system message at the start");
     return s.p ? s : AR_LIT("");
 }
 
-static void write_user(struct ar_chat_enc *o, const struct ar_turn *from, const struct ar_turn *end)
+static void put_user(struct ar_chat_enc *e, const struct ar_turn *from, const struct ar_turn *end)
 {
     struct ar_chat_pieces said, attached;
     unsigned number = 0;
@@ -70,145 +68,145 @@ static void write_user(struct ar_chat_enc *o, const struct ar_turn *from, const 
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
             if (b->kind == AR_TOOL_RESULT) {
-                write_result(o, b, &attached, &number);
+                put_result(e, b, &attached, &number);
                 results = true;
             }
         }
     }
-    if (attached.n && ar_chat_has(o, AR_QUIRK(STRICT_ALTERNATION))) {
+    if (attached.n && AR_HAS(e, STRICT_ALTERNATION)) {
         said = attached; /* one user message for both */
     } else if (attached.n) {
-        ar_chat_put_message(o, "user", (struct ar_str){0}, &attached);
+        ar_chat_put_message(e, "user", (struct ar_str){0}, &attached);
     }
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
             if (t->role == AR_SYSTEM && b->kind == AR_TEXT) {
-                ar_chat_add_text(o, &said, reminder_text(o, b), b);
+                ar_chat_add_text(e, &said, reminder_text(e, b), b);
             } else {
-                ar_chat_gather(o, &said, b);
+                ar_chat_gather(e, &said, b);
             }
         }
     }
     if (said.n || !results) {
-        ar_chat_put_message(o, "user", from->name, &said);
+        ar_chat_put_message(e, "user", from->name, &said);
     }
 }
 
 /* A place that takes one system message only gets later ones as user text. */
-static enum ar_role role_of(const struct ar_chat_enc *o, const struct ar_turn *t)
+static enum ar_role role_of(const struct ar_chat_enc *e, const struct ar_turn *t)
 {
-    return t->role == AR_SYSTEM && ar_chat_has(o, AR_QUIRK(ONE_SYSTEM)) ? AR_USER : t->role;
+    return t->role == AR_SYSTEM && AR_HAS(e, ONE_SYSTEM) ? AR_USER : t->role;
 }
 
 /* A system message between turns keeps its place. */
-static void write_system_turn(struct ar_chat_enc *o, const struct ar_turn *t)
+static void put_system_turn(struct ar_chat_enc *e, const struct ar_turn *t)
 {
     struct ar_chat_pieces ps;
     ar_chat_start_pieces(&ps);
     for (const struct ar_block *b = t->blocks; b; b = b->next) {
-        ar_chat_gather(o, &ps, b);
+        ar_chat_gather(e, &ps, b);
     }
     if (ps.n) {
-        ar_chat_put_message(o, system_role(o), t->name, &ps);
+        ar_chat_put_message(e, system_role(e), t->name, &ps);
     }
 }
 
 /* The schema as words, for places without structured output. Esc, arena. */
-static struct ar_str schema_line(struct ar_chat_enc *o)
+static struct ar_str schema_line(struct ar_chat_enc *e)
 {
-    if (o->r->set.format != AR_FORMAT_SCHEMA || !ar_chat_has(o, AR_QUIRK(NO_JSON_SCHEMA))) {
+    if (e->r->set.format != AR_FORMAT_SCHEMA || !AR_HAS(e, NO_JSON_SCHEMA)) {
         return (struct ar_str){0};
     }
-    ar_chat_lose(o, AR_FATE_WARN, AR_EMULATED,
-                 ar_chat_field(o, "response_format", "output_config.format"),
+    ar_chat_lose(e, AR_FATE_WARN, AR_EMULATED,
+                 ar_chat_field(e, "response_format", "output_config.format"),
                  "the upstream has no structured output: the schema is sent as an instruction");
-    struct ar_str schema = ar_json_escape_in(o->r->set.schema, o->a);
+    struct ar_str schema = ar_json_escape_in(e->r->set.schema, e->a);
     return ar_arena_fmt(
-        o->a, "Respond with one JSON object that matches this JSON Schema and nothing else:\\n%.*s",
+        e->a, "Respond with one JSON object that matches this JSON Schema and nothing else:\\n%.*s",
         AR_FMT(schema));
 }
 
-static void write_system(struct ar_chat_enc *o)
+static void put_system(struct ar_chat_enc *e)
 {
     struct ar_chat_pieces ps;
-    bool one = ar_chat_has(o, AR_QUIRK(ONE_SYSTEM));
-    struct ar_str line = schema_line(o);
+    bool one = AR_HAS(e, ONE_SYSTEM);
+    struct ar_str line = schema_line(e);
     ar_chat_start_pieces(&ps);
-    for (const struct ar_block *b = o->r->system; b; b = b->next) {
+    for (const struct ar_block *b = e->r->system; b; b = b->next) {
         if (b->kind != AR_TEXT || ar_str_has_prefix(b->text, AR_LIT(BILLING))) {
             continue;
         }
-        ar_chat_add_text(o, &ps, b->text, b);
+        ar_chat_add_text(e, &ps, b->text, b);
         if (!one) {
-            ar_chat_put_message(o, system_role(o), (struct ar_str){0}, &ps);
+            ar_chat_put_message(e, system_role(e), (struct ar_str){0}, &ps);
             ar_chat_start_pieces(&ps);
         }
     }
     if (line.n) {
-        ar_chat_add_text(o, &ps, line, NULL);
+        ar_chat_add_text(e, &ps, line, NULL);
     }
     if (!ps.n) {
         return;
     }
-    ar_jw_open(&o->w, '{');
-    ar_jw_key(&o->w, "role");
-    ar_jw_esc(&o->w, ar_str_of(system_role(o)));
-    ar_jw_key(&o->w, "content");
-    ar_chat_open_string(&o->w);
+    ar_jw_open(&e->w, '{');
+    ar_jw_key(&e->w, "role");
+    ar_jw_esc(&e->w, ar_str_of(system_role(e)));
+    ar_jw_key(&e->w, "content");
+    ar_chat_open_string(&e->w);
     for (const struct ar_chat_bit *p = ps.first; p; p = p->next) {
-        ar_buf_str(o->w.out, p == ps.first ? AR_LIT("") : AR_LIT("\\n\\n"));
-        ar_buf_str(o->w.out, p->text);
+        ar_buf_str(e->w.out, p == ps.first ? AR_LIT("") : AR_LIT("\\n\\n"));
+        ar_buf_str(e->w.out, p->text);
     }
-    ar_chat_close_string(&o->w);
-    ar_jw_close(&o->w, '}');
+    ar_chat_close_string(&e->w);
+    ar_jw_close(&e->w, '}');
 }
 
 /* Only the last four cache marks count. */
-static void count_marks(struct ar_chat_enc *o)
+static void count_marks(struct ar_chat_enc *e)
 {
     unsigned n = 0;
-    for (const struct ar_block *b = o->r->system; b; b = b->next) {
+    for (const struct ar_block *b = e->r->system; b; b = b->next) {
         n += b->cache_ttl.p && b->kind == AR_TEXT && !ar_str_has_prefix(b->text, AR_LIT(BILLING));
     }
-    for (const struct ar_turn *t = o->r->turns; t; t = t->next) {
+    for (const struct ar_turn *t = e->r->turns; t; t = t->next) {
         for (const struct ar_block *b = t->role == AR_ASSISTANT ? NULL : t->blocks; b;
              b = b->next) {
             n += b->cache_ttl.p && (b->kind == AR_TEXT || ar_chat_is_text_document(b));
         }
     }
-    o->marks_skip = n > MARKS_MAX ? n - MARKS_MAX : 0;
+    e->marks_skip = n > MARKS_MAX ? n - MARKS_MAX : 0;
 }
 
-void ar_chat_put_messages(struct ar_chat_enc *o)
+void ar_chat_put_messages(struct ar_chat_enc *e)
 {
     const struct ar_turn *next = NULL;
-    bool strict = ar_chat_has(o, AR_QUIRK(STRICT_ALTERNATION));
-    count_marks(o);
-    ar_jw_key(&o->w, "messages");
-    ar_jw_open(&o->w, '[');
-    write_system(o);
-    for (const struct ar_turn *t = o->r->turns; t; t = next) {
+    bool strict = AR_HAS(e, STRICT_ALTERNATION);
+    count_marks(e);
+    ar_jw_key(&e->w, "messages");
+    ar_jw_open(&e->w, '[');
+    put_system(e);
+    for (const struct ar_turn *t = e->r->turns; t; t = next) {
         next = t->next;
-        enum ar_role role = role_of(o, t);
-        while (strict && next && role_of(o, next) == role && role != AR_SYSTEM) {
+        enum ar_role role = role_of(e, t);
+        while (strict && next && role_of(e, next) == role && role != AR_SYSTEM) {
             next = next->next;
         }
         if (role == AR_SYSTEM) {
-            write_system_turn(o, t);
+            put_system_turn(e, t);
         } else if (role == AR_USER) {
-            write_user(o, t, next);
+            put_user(e, t, next);
         } else {
-            ar_chat_put_assistant(o, t, next);
+            ar_chat_put_assistant(e, t, next);
         }
-        if (!next && t->role == AR_ASSISTANT && o->r->dialect != AR_DIALECT_CHAT) {
-            ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "messages",
+        if (!next && t->role == AR_ASSISTANT && e->r->dialect != AR_DIALECT_CHAT) {
+            ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "messages",
                          "the upstream reads a trailing assistant message as history, not as a "
                          "start to continue");
         }
     }
-    if (!o->w.comma) {
-        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "messages",
+    if (!e->w.comma) {
+        ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "messages",
                      "nothing of the history can be said in the upstream's dialect");
     }
-    ar_jw_close(&o->w, ']');
+    ar_jw_close(&e->w, ']');
 }

@@ -20,13 +20,13 @@ struct ar_chat_pieces {
 
 void ar_chat_start_pieces(struct ar_chat_pieces *ps);
 /* text: esc. from: the block whose cache mark it carries, or NULL. */
-void ar_chat_add_text(struct ar_chat_enc *o, struct ar_chat_pieces *ps, struct ar_str esc,
+void ar_chat_add_text(struct ar_chat_enc *e, struct ar_chat_pieces *ps, struct ar_str esc,
                       const struct ar_block *from);
-void ar_chat_add_media(struct ar_chat_enc *o, struct ar_chat_pieces *ps, const struct ar_block *b);
+void ar_chat_add_media(struct ar_chat_enc *e, struct ar_chat_pieces *ps, const struct ar_block *b);
 /* A user's block as pieces; tool results are written apart. */
-void ar_chat_gather(struct ar_chat_enc *o, struct ar_chat_pieces *ps, const struct ar_block *b);
+void ar_chat_gather(struct ar_chat_enc *e, struct ar_chat_pieces *ps, const struct ar_block *b);
 /* A message of the role with the pieces as its content. name: n 0, none. */
-void ar_chat_put_message(struct ar_chat_enc *o, const char *role, struct ar_str name,
+void ar_chat_put_message(struct ar_chat_enc *e, const char *role, struct ar_str name,
                          const struct ar_chat_pieces *ps);
 
 /* A JSON string made of several spans. */
@@ -35,13 +35,13 @@ void ar_chat_close_string(struct ar_jw *w);
 
 bool ar_chat_is_text_document(const struct ar_block *b);
 /* Text that stands for a document: title, context, its text or the texts in it. Esc, arena. */
-struct ar_str ar_chat_document_text(struct ar_chat_enc *o, const struct ar_block *b);
-struct ar_str ar_chat_summary_text(struct ar_chat_enc *o, const struct ar_block *b);
+struct ar_str ar_chat_document_text(struct ar_chat_enc *e, const struct ar_block *b);
+struct ar_str ar_chat_summary_text(struct ar_chat_enc *e, const struct ar_block *b);
 /* Notes the loss of what only the block's own vendor can read. */
-void ar_chat_lose_block(struct ar_chat_enc *o, const struct ar_block *b);
+void ar_chat_lose_block(struct ar_chat_enc *e, const struct ar_block *b);
 
 /* message_write_assistant.c: the turns from..end (NULL: to the last) as one message. */
-void ar_chat_put_assistant(struct ar_chat_enc *o, const struct ar_turn *from,
+void ar_chat_put_assistant(struct ar_chat_enc *e, const struct ar_turn *from,
                            const struct ar_turn *end);
 
 #endif

@@ -1,7 +1,21 @@
-/* User parts that are not text: images, audio, files, by the type they name. A data: URL is cut
- * into its mime and its base64, which stays an escaped span of the body; nothing is decoded or
- * checked here, because only the target knows what it takes. */
+/* Content of a message, a string or parts by the type they name, -> blocks. A data: URL is cut into
+ * its mime and its base64, which stays an escaped span of the body; nothing is decoded or checked
+ * here, because only the target knows what it takes. */
 #include "dialect/chat/request_read.h"
+
+struct ar_str ar_chat_read_cache(struct ar_chat_in *in, struct ar_jval part)
+{
+    struct ar_jval mark = ar_json_get_lit(part, "prompt_cache_breakpoint");
+    if (!ar_json_is(mark, AR_J_OBJECT)) {
+        mark =
+            ar_json_get_lit(part, "cache_control"); /* as OpenRouter and LiteLLM clients send it */
+    }
+    if (!ar_json_is(mark, AR_J_OBJECT)) {
+        return (struct ar_str){0};
+    }
+    struct ar_str ttl = ar_member_text_lit(in->a, mark, "ttl");
+    return ttl.p ? ttl : AR_LIT("");
+}
 
 static enum ar_code add_media(struct ar_chat_in *in, enum ar_block_kind kind, struct ar_jval part,
                               struct ar_media m, struct ar_block ***tail)
@@ -51,7 +65,7 @@ static enum ar_code read_url(struct ar_chat_in *in, struct ar_jval part, struct 
     if (split_data_url(in, m.data, &m, &bad) && bad) {
         return ar_json_wrong(url, "an http(s) URL or a data: URL in base64", in->err);
     }
-    m.detail = ar_chat_text_lit(in->a, holder, "detail");
+    m.detail = ar_member_text_lit(in->a, holder, "detail");
     return add_media(in, kind, part, m, tail);
 }
 
@@ -69,7 +83,7 @@ static enum ar_code read_audio(struct ar_chat_in *in, struct ar_jval part, struc
 {
     struct ar_jval audio = ar_json_get_lit(part, "input_audio");
     struct ar_jval data = ar_json_get_lit(audio, "data");
-    struct ar_str format = ar_chat_text_lit(in->a, audio, "format");
+    struct ar_str format = ar_member_text_lit(in->a, audio, "format");
     if (!ar_json_is(data, AR_J_STRING)) {
         return ar_json_wrong(part, "a part with input_audio.data in base64", in->err);
     }
@@ -148,8 +162,8 @@ static enum ar_code read_thinking(struct ar_chat_in *in, struct ar_jval part,
     return AR_OK;
 }
 
-enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, struct ar_str type,
-                                struct ar_block ***tail)
+static enum ar_code read_media(struct ar_chat_in *in, struct ar_jval part, struct ar_str type,
+                               struct ar_block ***tail)
 {
     static const struct {
         struct ar_str type;
@@ -170,4 +184,62 @@ enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, stru
     }
     return ar_json_wrong(ar_json_is(tv, AR_J_NONE) ? part : tv,
                          "text, image_url, input_audio, file or refusal", in->err);
+}
+
+static struct ar_block *add_text(struct ar_chat_in *in, struct ar_str esc, bool is_plain,
+                                 struct ar_block ***tail)
+{
+    struct ar_block *b = ar_block_new(in->a, AR_TEXT, tail);
+    if (b) {
+        b->text = esc;
+        b->is_plain = is_plain;
+    }
+    return b;
+}
+
+static enum ar_code read_part(struct ar_chat_in *in, struct ar_jval part, struct ar_block ***tail)
+{
+    if (ar_json_is(part, AR_J_STRING)) {
+        return add_text(in, ar_json_esc(part), false, tail) ? AR_OK : AR_TOO_LARGE;
+    }
+    if (!ar_json_is(part, AR_J_OBJECT)) {
+        return ar_json_wrong(part, "an object", in->err);
+    }
+    struct ar_str type = ar_json_esc(ar_json_get_lit(part, "type"));
+    if (!ar_str_is_lit(type, "text")) {
+        return read_media(in, part, type, tail);
+    }
+    struct ar_jval text = ar_json_get_lit(part, "text");
+    if (!ar_json_is(text, AR_J_STRING)) {
+        return ar_json_wrong(ar_json_is(text, AR_J_NONE) ? part : text,
+                             "a text part with a string text", in->err);
+    }
+    struct ar_block *b = add_text(in, ar_json_esc(text), false, tail);
+    if (!b) {
+        return AR_TOO_LARGE;
+    }
+    b->cache_ttl = ar_chat_read_cache(in, part);
+    return AR_OK;
+}
+
+enum ar_code ar_chat_read_content(struct ar_chat_in *in, struct ar_jval content,
+                                  struct ar_block ***tail)
+{
+    if (ar_json_is_nil(content)) {
+        return AR_OK;
+    }
+    if (ar_json_is(content, AR_J_STRING)) {
+        return add_text(in, ar_json_esc(content), true, tail) ? AR_OK : AR_TOO_LARGE;
+    }
+    if (!ar_json_is(content, AR_J_ARRAY)) {
+        return ar_json_wrong(content, "a string or a list of parts", in->err);
+    }
+    struct ar_jiter it = ar_json_iter(content);
+    while (ar_json_next(&it)) {
+        enum ar_code c = read_part(in, it.val, tail);
+        if (c != AR_OK) {
+            return c;
+        }
+    }
+    return AR_OK;
 }

@@ -27,18 +27,18 @@ static void close_part(struct ar_jw *w)
     ar_jw_close(w, '}');
 }
 
-static void refuse(struct ar_chat_enc *o, const char *field, const char *why)
+static void refuse(struct ar_chat_enc *e, const char *field, const char *why)
 {
-    ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, field, why);
+    ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, field, why);
 }
 
-static void write_image(struct ar_chat_enc *o, const struct ar_block *b, const struct ar_media *m)
+static void put_image(struct ar_chat_enc *e, const struct ar_block *b, const struct ar_media *m)
 {
-    struct ar_jw *w = &o->w;
+    struct ar_jw *w = &e->w;
     if (m->from == AR_FROM_FILE) {
-        refuse(o, "file_id", "file ids cannot cross providers");
-    } else if (m->from == AR_FROM_URL && !ar_chat_takes_url(b, o->t)) {
-        refuse(o, ar_chat_field(o, "image_url", "source.url"),
+        refuse(e, "file_id", "file ids cannot cross providers");
+    } else if (m->from == AR_FROM_URL && !ar_chat_takes_url(b, e->t)) {
+        refuse(e, ar_chat_field(e, "image_url", "source.url"),
                "the upstream takes images inline only");
     }
     open_part(w, "image_url");
@@ -54,29 +54,29 @@ static void write_image(struct ar_chat_enc *o, const struct ar_block *b, const s
     close_part(w);
 }
 
-static void write_file(struct ar_chat_enc *o, const struct ar_media *m)
+static void put_file(struct ar_chat_enc *e, const struct ar_media *m)
 {
-    struct ar_jw *w = &o->w;
+    struct ar_jw *w = &e->w;
     open_part(w, "file");
     if (m->from == AR_FROM_B64) {
         ar_jw_key_esc(w, "filename", m->title.n ? m->title : AR_LIT("document.pdf"));
         ar_jw_key(w, "file_data");
         put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
-    } else if (m->from == AR_FROM_FILE && m->file_vendor == o->t->vendor &&
+    } else if (m->from == AR_FROM_FILE && m->file_vendor == e->t->vendor &&
                m->file_vendor == AR_VENDOR_OPENAI) {
         ar_jw_key_esc(w, "file_id", m->data);
     } else if (m->from == AR_FROM_FILE) {
-        refuse(o, "file_id", "file ids cannot cross providers");
+        refuse(e, "file_id", "file ids cannot cross providers");
     } else {
-        refuse(o, ar_chat_field(o, "file", "source.url"),
+        refuse(e, ar_chat_field(e, "file", "source.url"),
                "the upstream takes documents inline only");
     }
     close_part(w);
 }
 
-static void write_audio(struct ar_chat_enc *o, const struct ar_media *m)
+static void put_audio(struct ar_chat_enc *e, const struct ar_media *m)
 {
-    struct ar_jw *w = &o->w;
+    struct ar_jw *w = &e->w;
     struct ar_str format =
         ar_str_has_prefix(m->mime, AR_LIT("audio/")) ? ar_str_from(m->mime, 6) : AR_LIT("wav");
     if (ar_str_is_lit(format, "mpeg")) {
@@ -88,11 +88,11 @@ static void write_audio(struct ar_chat_enc *o, const struct ar_media *m)
     close_part(w);
 }
 
-static void write_video(struct ar_chat_enc *o, const struct ar_media *m)
+static void put_video(struct ar_chat_enc *e, const struct ar_media *m)
 {
-    struct ar_jw *w = &o->w;
-    if (o->r->dialect != AR_DIALECT_CHAT) {
-        refuse(o, "video", "the upstream's dialect has no video");
+    struct ar_jw *w = &e->w;
+    if (e->r->dialect != AR_DIALECT_CHAT) {
+        refuse(e, "video", "the upstream's dialect has no video");
     }
     open_part(w, "video_url");
     ar_jw_key(w, "url");
@@ -104,22 +104,22 @@ static void write_video(struct ar_chat_enc *o, const struct ar_media *m)
     close_part(w);
 }
 
-void ar_chat_put_media(struct ar_chat_enc *o, const struct ar_block *b)
+void ar_chat_put_media(struct ar_chat_enc *e, const struct ar_block *b)
 {
     static const struct ar_media NONE = {.data = AR_LIT_INIT("")};
     const struct ar_media *m = b->media ? b->media : &NONE;
     switch (b->kind) {
     case AR_IMAGE:
-        write_image(o, b, m);
+        put_image(e, b, m);
         break;
     case AR_AUDIO:
-        write_audio(o, m);
+        put_audio(e, m);
         break;
     case AR_VIDEO:
-        write_video(o, m);
+        put_video(e, m);
         break;
     default:
-        write_file(o, m);
+        put_file(e, m);
         break;
     }
 }

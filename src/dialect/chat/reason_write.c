@@ -6,26 +6,26 @@
 #include "ir/opaque.h"
 
 /* One level down where a model does not know the word. */
-static enum ar_effort known_effort(struct ar_chat_enc *o, enum ar_effort e)
+static enum ar_effort known_effort(struct ar_chat_enc *e, enum ar_effort level)
 {
-    if (e == AR_EFFORT_MAX && !ar_chat_can(o, AR_CAP(EFFORT_MAX))) {
-        e = AR_EFFORT_XHIGH;
+    if (level == AR_EFFORT_MAX && !AR_CAN(e, EFFORT_MAX)) {
+        level = AR_EFFORT_XHIGH;
     }
-    if (e == AR_EFFORT_XHIGH && !ar_chat_can(o, AR_CAP(EFFORT_XHIGH))) {
-        e = AR_EFFORT_HIGH;
+    if (level == AR_EFFORT_XHIGH && !AR_CAN(e, EFFORT_XHIGH)) {
+        level = AR_EFFORT_HIGH;
     }
-    if (e == AR_EFFORT_NONE && !ar_chat_can(o, AR_CAP(EFFORT_NONE))) {
-        e = AR_EFFORT_MINIMAL;
-        if (ar_chat_can(o, AR_CAP(REASONING))) {
-            ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED,
-                         ar_chat_field(o, "reasoning_effort", "thinking"),
+    if (level == AR_EFFORT_NONE && !AR_CAN(e, EFFORT_NONE)) {
+        level = AR_EFFORT_MINIMAL;
+        if (AR_CAN(e, REASONING)) {
+            ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED,
+                         ar_chat_field(e, "reasoning_effort", "thinking"),
                          "the model always thinks");
         }
     }
-    if (e == AR_EFFORT_MINIMAL && !ar_chat_can(o, AR_CAP(EFFORT_MINIMAL))) {
-        e = AR_EFFORT_LOW;
+    if (level == AR_EFFORT_MINIMAL && !AR_CAN(e, EFFORT_MINIMAL)) {
+        level = AR_EFFORT_LOW;
     }
-    return e;
+    return level;
 }
 
 static enum ar_effort wanted_effort(const struct ar_settings *s)
@@ -41,68 +41,68 @@ static enum ar_effort wanted_effort(const struct ar_settings *s)
     }
 }
 
-static void write_object(struct ar_chat_enc *o, enum ar_effort e)
+static void put_object(struct ar_chat_enc *e, enum ar_effort level)
 {
-    const struct ar_settings *s = &o->r->set;
+    const struct ar_settings *s = &e->r->set;
     bool hide = s->show == AR_SHOW_OMITTED;
-    if (e == AR_EFFORT_UNSET && !hide && s->reason_mode != AR_REASON_ADAPTIVE) {
+    if (level == AR_EFFORT_UNSET && !hide && s->reason_mode != AR_REASON_ADAPTIVE) {
         return;
     }
-    ar_jw_key(&o->w, "reasoning");
-    ar_jw_open(&o->w, '{');
+    ar_jw_key(&e->w, "reasoning");
+    ar_jw_open(&e->w, '{');
     if (s->reason_mode == AR_REASON_BUDGET && s->effort == AR_EFFORT_UNSET) {
-        ar_jw_key_i64(&o->w, "max_tokens", s->budget);
-    } else if (e != AR_EFFORT_UNSET) {
-        ar_jw_key(&o->w, "effort");
-        ar_jw_esc(&o->w, ar_str_of(ar_effort_name(e)));
+        ar_jw_key_i64(&e->w, "max_tokens", s->budget);
+    } else if (level != AR_EFFORT_UNSET) {
+        ar_jw_key(&e->w, "effort");
+        ar_jw_esc(&e->w, ar_str_of(ar_effort_name(level)));
     } else if (s->reason_mode == AR_REASON_ADAPTIVE) {
-        ar_jw_key_bool(&o->w, "enabled", true);
+        ar_jw_key_bool(&e->w, "enabled", true);
     }
     if (hide) {
-        ar_jw_key_bool(&o->w, "exclude", true);
+        ar_jw_key_bool(&e->w, "exclude", true);
     }
-    ar_jw_close(&o->w, '}');
+    ar_jw_close(&e->w, '}');
 }
 
-void ar_chat_put_reasoning(struct ar_chat_enc *o)
+void ar_chat_put_reasoning(struct ar_chat_enc *e)
 {
-    enum ar_effort e = wanted_effort(&o->r->set);
-    bool is_chat = o->r->dialect == AR_DIALECT_CHAT;
-    const char *field = ar_chat_field(o, "reasoning_effort", "thinking");
-    if (ar_chat_has(o, AR_QUIRK(REASONING_OBJECT))) {
-        write_object(o, e);
+    enum ar_effort level = wanted_effort(&e->r->set);
+    bool is_chat = e->r->dialect == AR_DIALECT_CHAT;
+    const char *field = ar_chat_field(e, "reasoning_effort", "thinking");
+    if (AR_HAS(e, REASONING_OBJECT)) {
+        put_object(e, level);
         return;
     }
-    if (e == AR_EFFORT_UNSET) {
+    if (level == AR_EFFORT_UNSET) {
         return;
     }
-    if (ar_chat_has(o, AR_QUIRK(NO_REASONING_EFFORT))) {
-        if (e != AR_EFFORT_NONE) {
-            ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, field,
+    if (AR_HAS(e, NO_REASONING_EFFORT)) {
+        if (level != AR_EFFORT_NONE) {
+            ar_chat_lose(e, AR_FATE_WARN, AR_DROPPED, field,
                          "the upstream has no reasoning effort");
         }
         return;
     }
     /* Whom nothing is known of gets the word as it is, but for "none": not to ask is the safer way
      * not to think. */
-    bool knows = ar_chat_can(o, AR_CAP(REASONING)), unknown = o->t->caps == 0;
-    if (!knows && !is_chat && (!unknown || e == AR_EFFORT_NONE)) {
-        if (e != AR_EFFORT_NONE) {
-            ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, field, "the model does not reason");
+    bool knows = AR_CAN(e, REASONING), unknown = e->t->caps == 0;
+    if (!knows && !is_chat && (!unknown || level == AR_EFFORT_NONE)) {
+        if (level != AR_EFFORT_NONE) {
+            ar_chat_lose(e, AR_FATE_WARN, AR_DROPPED, field, "the model does not reason");
         }
         return;
     }
     if (knows || !is_chat) {
-        e = known_effort(o, e);
+        level = known_effort(e, level);
     }
-    ar_jw_key(&o->w, "reasoning_effort");
-    ar_jw_esc(&o->w, ar_str_of(ar_effort_name(e)));
+    ar_jw_key(&e->w, "reasoning_effort");
+    ar_jw_esc(&e->w, ar_str_of(ar_effort_name(level)));
 }
 
-static bool fits(struct ar_chat_enc *o, const struct ar_opaque *sig)
+static bool fits(struct ar_chat_enc *e, const struct ar_opaque *sig)
 {
-    return sig && ar_opaque_fits(sig, o->t->vendor, o->t->account,
-                                 ar_chat_can(o, AR_CAP(ACCOUNT_BOUND_THINKING)));
+    return sig &&
+           ar_opaque_fits(sig, e->t->vendor, e->t->account, AR_CAN(e, ACCOUNT_BOUND_THINKING));
 }
 
 static struct ar_str format_name(const struct ar_opaque *sig)
@@ -122,13 +122,13 @@ static struct ar_str format_name(const struct ar_opaque *sig)
     }
 }
 
-static void write_detail(struct ar_chat_enc *o, const struct ar_block *b, unsigned *index)
+static void put_detail(struct ar_chat_enc *e, const struct ar_block *b, unsigned *index)
 {
-    struct ar_jw *w = &o->w;
-    bool inline_sig = fits(o, b->sig) && b->sig->form == AR_SIGNATURE;
-    bool apart = fits(o, b->sig) && !inline_sig;
+    struct ar_jw *w = &e->w;
+    bool inline_sig = fits(e, b->sig) && b->sig->form == AR_SIGNATURE;
+    bool apart = fits(e, b->sig) && !inline_sig;
     /* Anthropic's models refuse what they cannot verify; to others it is text. */
-    bool bare = b->text.n && o->t->vendor != AR_VENDOR_ANTHROPIC;
+    bool bare = b->text.n && e->t->vendor != AR_VENDOR_ANTHROPIC;
     if (bare || inline_sig) {
         ar_jw_open(w, '{');
         ar_jw_key_lit(w, "type", "reasoning.text");
@@ -151,8 +151,8 @@ static void write_detail(struct ar_chat_enc *o, const struct ar_block *b, unsign
 }
 
 /* All thinking of the turns as one string, blank lines between blocks. false: there is none. */
-static bool write_plain(struct ar_chat_enc *o, struct ar_str key, const struct ar_turn *from,
-                        const struct ar_turn *end)
+static bool put_plain(struct ar_chat_enc *e, struct ar_str key, const struct ar_turn *from,
+                      const struct ar_turn *end)
 {
     bool some = false;
     for (const struct ar_turn *t = from; t != end; t = t->next) {
@@ -161,43 +161,42 @@ static bool write_plain(struct ar_chat_enc *o, struct ar_str key, const struct a
                 continue;
             }
             if (!some) {
-                ar_jw_key_n(&o->w, key.p, key.n);
-                ar_buf_char(o->w.out, '"');
+                ar_jw_key_n(&e->w, key.p, key.n);
+                ar_buf_char(e->w.out, '"');
             } else {
-                ar_buf_lit(o->w.out, "\\n\\n");
+                ar_buf_lit(e->w.out, "\\n\\n");
             }
-            ar_buf_str(o->w.out, b->text);
+            ar_buf_str(e->w.out, b->text);
             some = true;
         }
     }
     if (some) {
-        ar_buf_char(o->w.out, '"');
-        o->w.comma = true;
+        ar_buf_char(e->w.out, '"');
+        e->w.comma = true;
     }
     return some;
 }
 
-void ar_chat_put_thinking(struct ar_chat_enc *o, const struct ar_turn *from,
+void ar_chat_put_thinking(struct ar_chat_enc *e, const struct ar_turn *from,
                           const struct ar_turn *end)
 {
-    if (ar_chat_has(o, AR_QUIRK(REASONING_BACK))) {
-        write_plain(o, AR_LIT("reasoning_content"), from, end);
-    } else if (ar_chat_has(o, AR_QUIRK(REASONING_FIELD)) &&
-               !ar_chat_has(o, AR_QUIRK(REASONING_DETAILS))) {
-        write_plain(o, AR_LIT("reasoning"), from, end);
+    if (AR_HAS(e, REASONING_BACK)) {
+        put_plain(e, AR_LIT("reasoning_content"), from, end);
+    } else if (AR_HAS(e, REASONING_FIELD) && !AR_HAS(e, REASONING_DETAILS)) {
+        put_plain(e, AR_LIT("reasoning"), from, end);
     }
-    if (!ar_chat_has(o, AR_QUIRK(REASONING_DETAILS))) {
+    if (!AR_HAS(e, REASONING_DETAILS)) {
         return;
     }
     unsigned index = 0;
-    ar_jw_key(&o->w, "reasoning_details");
-    ar_jw_open(&o->w, '[');
+    ar_jw_key(&e->w, "reasoning_details");
+    ar_jw_open(&e->w, '[');
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
             if (b->kind == AR_THINKING || b->kind == AR_REDACTED_THINKING) {
-                write_detail(o, b, &index);
+                put_detail(e, b, &index);
             }
         }
     }
-    ar_jw_close(&o->w, ']');
+    ar_jw_close(&e->w, ']');
 }

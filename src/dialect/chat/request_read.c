@@ -149,7 +149,7 @@ static enum ar_code read_schema(struct reader *x, struct ar_jval v)
     struct ar_jval strict = ar_json_get_lit(js, "strict");
     s->format = AR_FORMAT_SCHEMA;
     s->schema = ar_json_is_nil(schema) ? AR_LIT("{}") : ar_json_raw(schema);
-    s->schema_name = ar_chat_text_lit(x->in.a, js, "name");
+    s->schema_name = ar_member_text_lit(x->in.a, js, "name");
     s->schema_description = ar_json_esc(ar_json_get_lit(js, "description"));
     if (!ar_json_is_nil(strict)) {
         s->schema_strict = AR_SET;

@@ -21,9 +21,6 @@ enum ar_code ar_chat_read_messages(struct ar_chat_in *in, struct ar_jval message
 /* A content value (string or parts) appended as blocks. */
 enum ar_code ar_chat_read_content(struct ar_chat_in *in, struct ar_jval content,
                                   struct ar_block ***tail);
-/* part_read.c: one user part that is not text. */
-enum ar_code ar_chat_read_media(struct ar_chat_in *in, struct ar_jval part, struct ar_str type,
-                                struct ar_block ***tail);
 /* Cache mark of a part or tool: cache_ttl of ar_block. */
 struct ar_str ar_chat_read_cache(struct ar_chat_in *in, struct ar_jval part);
 

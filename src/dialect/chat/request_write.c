@@ -9,57 +9,57 @@
 
 enum { STOPS_MAX = 4, USER_MAX = 64 };
 
-void ar_chat_lose(struct ar_chat_enc *o, enum ar_fate fate, enum ar_loss what, const char *field,
+void ar_chat_lose(struct ar_chat_enc *e, enum ar_fate fate, enum ar_loss what, const char *field,
                   const char *why)
 {
-    enum ar_code c = ar_lose(o->l, fate, what, ar_dialect_field(o->r->dialect, field), why);
-    o->code = o->code == AR_OK ? c : o->code;
+    enum ar_code c = ar_lose(e->l, fate, what, ar_dialect_field(e->r->dialect, field), why);
+    e->code = e->code == AR_OK ? c : e->code;
 }
 
-static void write_num(struct ar_chat_enc *o, struct ar_str key, const struct ar_num *n)
+static void put_num(struct ar_chat_enc *e, struct ar_str key, const struct ar_num *n)
 {
     if (n->tri == AR_SET) {
-        ar_jw_key_n(&o->w, key.p, key.n);
-        ar_jw_raw(&o->w, n->src);
+        ar_jw_key_n(&e->w, key.p, key.n);
+        ar_jw_raw(&e->w, n->src);
     }
 }
 
 /* A reasoning model takes the default alone, which may be left out without harm. */
-static void write_sampling(struct ar_chat_enc *o, const char *name, const struct ar_num *n,
-                           double standard)
+static void put_sampling(struct ar_chat_enc *e, const char *name, const struct ar_num *n,
+                         double standard)
 {
     if (n->tri != AR_SET) {
         return;
     }
-    if (!ar_chat_can(o, AR_CAP(REASONING))) {
-        write_num(o, ar_str_of(name), n);
+    if (!AR_CAN(e, REASONING)) {
+        put_num(e, ar_str_of(name), n);
     } else if (n->d < standard || n->d > standard) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, name,
+        ar_chat_lose(e, AR_FATE_WARN, AR_DROPPED, name,
                      "the model is a reasoning model: it takes the default only");
     }
 }
 
-static void write_limits(struct ar_chat_enc *o)
+static void put_limits(struct ar_chat_enc *e)
 {
-    const struct ar_settings *s = &o->r->set;
-    struct ar_jw *w = &o->w;
+    const struct ar_settings *s = &e->r->set;
+    struct ar_jw *w = &e->w;
     if (s->max_tokens.tri == AR_SET && s->max_tokens.i <= 0) {
-        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "max_tokens",
+        ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "max_tokens",
                      "the upstream's dialect has no request without output");
-    } else if (s->max_tokens.tri == AR_SET && ar_chat_has(o, AR_QUIRK(LEGACY_MAX_TOKENS))) {
+    } else if (s->max_tokens.tri == AR_SET && AR_HAS(e, LEGACY_MAX_TOKENS)) {
         ar_jw_key_i64(w, "max_tokens", s->max_tokens.i);
     } else if (s->max_tokens.tri == AR_SET) {
         ar_jw_key_i64(w, "max_completion_tokens", s->max_tokens.i);
     }
-    write_sampling(o, "temperature", &s->temperature, 1);
-    write_sampling(o, "top_p", &s->top_p, 1);
-    write_sampling(o, "frequency_penalty", &s->freq_penalty, 0);
-    write_sampling(o, "presence_penalty", &s->pres_penalty, 0);
-    if (s->top_k.tri == AR_SET && o->r->dialect == AR_DIALECT_CHAT) {
-        write_num(o, AR_LIT("top_k"),
-                  &s->top_k); /* the client asked in this dialect, so its upstream knows it */
+    put_sampling(e, "temperature", &s->temperature, 1);
+    put_sampling(e, "top_p", &s->top_p, 1);
+    put_sampling(e, "frequency_penalty", &s->freq_penalty, 0);
+    put_sampling(e, "presence_penalty", &s->pres_penalty, 0);
+    if (s->top_k.tri == AR_SET && e->r->dialect == AR_DIALECT_CHAT) {
+        put_num(e, AR_LIT("top_k"),
+                &s->top_k); /* the client asked in this dialect, so its upstream knows it */
     } else if (s->top_k.tri == AR_SET) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, "top_k", "the upstream's dialect has no top_k");
+        ar_chat_lose(e, AR_FATE_WARN, AR_DROPPED, "top_k", "the upstream's dialect has no top_k");
     }
     if (s->seed.tri == AR_SET) {
         ar_jw_key_i64(w, "seed", s->seed.i);
@@ -80,37 +80,37 @@ static void write_limits(struct ar_chat_enc *o)
 
 /* Four stop strings are sent, the rest is cut out of the answer by the undo filter; a reasoning
  * model takes none. */
-static void write_stops(struct ar_chat_enc *o)
+static void put_stops(struct ar_chat_enc *e)
 {
-    unsigned room = ar_chat_can(o, AR_CAP(REASONING)) ? 0 : STOPS_MAX, n = 0;
-    struct ar_name **left = &o->ret->stops;
-    for (const struct ar_name *s = o->r->set.stop; s; s = s->next) {
+    unsigned room = AR_CAN(e, REASONING) ? 0 : STOPS_MAX, n = 0;
+    struct ar_name **left = &e->ret->stops;
+    for (const struct ar_name *s = e->r->set.stop; s; s = s->next) {
         if (s->s.n == 0) {
             continue;
         }
         if (n < room) {
             if (n++ == 0) {
-                ar_jw_key(&o->w, "stop");
-                ar_jw_open(&o->w, '[');
+                ar_jw_key(&e->w, "stop");
+                ar_jw_open(&e->w, '[');
             }
-            ar_jw_esc(&o->w, s->s);
+            ar_jw_esc(&e->w, s->s);
         } else {
-            ar_name_new(o->a, s->s, &left);
+            ar_name_new(e->a, s->s, &left);
         }
     }
     if (n) {
-        ar_jw_close(&o->w, ']');
+        ar_jw_close(&e->w, ']');
     }
-    if (o->ret->stops) { /* exact, so it refuses nothing */
-        ar_note(o->l, AR_EMULATED,
-                ar_dialect_field(o->r->dialect, ar_chat_field(o, "stop", "stop_sequences")));
+    if (e->ret->stops) { /* exact, so it refuses nothing */
+        ar_note(e->l, AR_EMULATED,
+                ar_dialect_field(e->r->dialect, ar_chat_field(e, "stop", "stop_sequences")));
     }
 }
 
-static void write_format(struct ar_chat_enc *o)
+static void put_format(struct ar_chat_enc *e)
 {
-    const struct ar_settings *s = &o->r->set;
-    struct ar_jw *w = &o->w;
+    const struct ar_settings *s = &e->r->set;
+    struct ar_jw *w = &e->w;
     if (s->format == AR_FORMAT_UNSET) {
         return;
     }
@@ -118,12 +118,12 @@ static void write_format(struct ar_chat_enc *o)
     ar_jw_open(w, '{');
     if (s->format == AR_FORMAT_TEXT) {
         ar_jw_key_lit(w, "type", "text");
-    } else if (s->format == AR_FORMAT_JSON || ar_chat_has(o, AR_QUIRK(NO_JSON_SCHEMA))) {
+    } else if (s->format == AR_FORMAT_JSON || AR_HAS(e, NO_JSON_SCHEMA)) {
         ar_jw_key_lit(w, "type",
                       "json_object"); /* the schema is in a system line: message_write.c */
     } else {
         bool strict =
-            s->schema_strict == AR_SET ? s->schema_strict_on : o->r->dialect != AR_DIALECT_CHAT;
+            s->schema_strict == AR_SET ? s->schema_strict_on : e->r->dialect != AR_DIALECT_CHAT;
         ar_jw_key_lit(w, "type", "json_schema");
         ar_jw_key(w, "json_schema");
         ar_jw_open(w, '{');
@@ -142,9 +142,9 @@ static void write_format(struct ar_chat_enc *o)
 
 /* An id over 64 bytes is hashed: the vendor refuses it, and Claude Code's tells account and device.
  */
-static void write_user(struct ar_chat_enc *o)
+static void put_user(struct ar_chat_enc *e)
 {
-    struct ar_str id = o->r->set.user_id;
+    struct ar_str id = e->r->set.user_id;
     char hex[65];
     if (!id.p) {
         return;
@@ -153,69 +153,69 @@ static void write_user(struct ar_chat_enc *o)
         ar_sha256_hex(id, 64, hex);
         id = ar_str_n(hex, 64);
     }
-    if (o->t->vendor == AR_VENDOR_OPENAI) {
-        ar_jw_key_text(&o->w, "safety_identifier", id);
+    if (e->t->vendor == AR_VENDOR_OPENAI) {
+        ar_jw_key_text(&e->w, "safety_identifier", id);
     } else {
-        ar_jw_key_text(&o->w, "user", id);
+        ar_jw_key_text(&e->w, "user", id);
     }
 }
 
-static void write_service(struct ar_chat_enc *o)
+static void put_service(struct ar_chat_enc *e)
 {
-    const struct ar_settings *s = &o->r->set;
-    bool is_chat = o->r->dialect == AR_DIALECT_CHAT;
-    bool is_openai = o->t->vendor == AR_VENDOR_OPENAI;
+    const struct ar_settings *s = &e->r->set;
+    bool is_chat = e->r->dialect == AR_DIALECT_CHAT;
+    bool is_openai = e->t->vendor == AR_VENDOR_OPENAI;
     if (s->service_tier.n && is_chat) {
-        ar_jw_key_text(&o->w, "service_tier", s->service_tier);
+        ar_jw_key_text(&e->w, "service_tier", s->service_tier);
     } else if (is_openai && ar_str_is_lit(s->service_tier, "standard_only")) {
-        ar_jw_key_lit(&o->w, "service_tier", "default");
+        ar_jw_key_lit(&e->w, "service_tier", "default");
     } else if (is_openai && (ar_str_is_lit(s->service_tier, "auto") ||
                              ar_str_is_lit(s->service_tier, "default") ||
                              ar_str_is_lit(s->service_tier, "flex") ||
                              ar_str_is_lit(s->service_tier, "priority"))) {
-        ar_jw_key_text(&o->w, "service_tier", s->service_tier);
+        ar_jw_key_text(&e->w, "service_tier", s->service_tier);
     }
     if (ar_str_is_lit(s->speed, "fast")) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED, "speed", "the upstream has no fast mode");
+        ar_chat_lose(e, AR_FATE_WARN, AR_DROPPED, "speed", "the upstream has no fast mode");
     }
     if (s->verbosity.n) {
-        ar_jw_key_text(&o->w, "verbosity", s->verbosity);
+        ar_jw_key_text(&e->w, "verbosity", s->verbosity);
     }
     if (s->cache_key.n && (is_chat || is_openai)) {
-        ar_jw_key_text(&o->w, "prompt_cache_key", s->cache_key);
+        ar_jw_key_text(&e->w, "prompt_cache_key", s->cache_key);
     }
-    write_user(o);
+    put_user(e);
 }
 
 /* Fields of this dialect that the IR has no name for go back verbatim; those of others meet their
  * fate. */
-static void write_extensions(struct ar_chat_enc *o)
+static void put_extensions(struct ar_chat_enc *e)
 {
-    for (const struct ar_ext *e = o->r->ext; e; e = e->next) {
-        if (e->from == AR_DIALECT_CHAT) {
-            ar_jw_text(&o->w, e->name);
-            ar_buf_char(o->w.out, ':');
-            o->w.comma = false;
-            ar_jw_raw(&o->w, e->raw);
-        } else if (e->fate != AR_FATE_SILENT) {
-            struct ar_str name = ar_arena_copy(o->a, e->name);
-            ar_chat_lose(o, e->fate, AR_DROPPED, name.p ? name.p : "",
+    for (const struct ar_ext *x = e->r->ext; x; x = x->next) {
+        if (x->from == AR_DIALECT_CHAT) {
+            ar_jw_text(&e->w, x->name);
+            ar_buf_char(e->w.out, ':');
+            e->w.comma = false;
+            ar_jw_raw(&e->w, x->raw);
+        } else if (x->fate != AR_FATE_SILENT) {
+            struct ar_str name = ar_arena_copy(e->a, x->name);
+            ar_chat_lose(e, x->fate, AR_DROPPED, name.p ? name.p : "",
                          "the upstream's dialect has no such field");
         }
     }
 }
 
-static void write_stream(struct ar_chat_enc *o)
+static void put_stream(struct ar_chat_enc *e)
 {
-    if (!o->t->stream) {
+    if (!e->t->stream) {
         return;
     }
-    ar_jw_key_bool(&o->w, "stream", true);
-    if (!ar_chat_has(o, AR_QUIRK(NO_STREAM_OPTIONS))) {
-        ar_jw_key(&o->w, "stream_options");
-        ar_jw_open(&o->w, '{');
-        ar_jw_key_bool(&o->w, "include_usage", true);
-        ar_jw_close(&o->w, '}');
+    ar_jw_key_bool(&e->w, "stream", true);
+    if (!AR_HAS(e, NO_STREAM_OPTIONS)) {
+        ar_jw_key(&e->w, "stream_options");
+        ar_jw_open(&e->w, '{');
+        ar_jw_key_bool(&e->w, "include_usage", true);
+        ar_jw_close(&e->w, '}');
     }
 }
 
@@ -223,26 +223,26 @@ enum ar_code ar_chat_encode_request(const struct ar_request *r, enum ar_op op,
                                     const struct ar_target *t, struct ar_arena *a,
                                     struct ar_losses *l, struct ar_encoded *ret)
 {
-    struct ar_chat_enc o = {.w = ar_jw_on(ret->body), .r = r, .t = t, .a = a, .l = l, .ret = ret};
+    struct ar_chat_enc e = {.w = ar_jw_on(ret->body), .r = r, .t = t, .a = a, .l = l, .ret = ret};
     (void)op; /* the dialect has no counting: it is never asked */
     ret->header_count = 0;
     ret->undo = NULL;
     ret->stops = NULL;
-    o.undo_tail = &ret->undo;
-    ar_jw_open(&o.w, '{');
-    ar_jw_key_text(&o.w, "model", t->model);
-    ar_chat_put_messages(&o);
-    ar_chat_put_tools(&o);
-    write_limits(&o);
-    write_stops(&o);
-    write_format(&o);
-    ar_chat_put_reasoning(&o);
-    write_service(&o);
-    write_extensions(&o);
-    write_stream(&o);
-    ar_jw_close(&o.w, '}');
-    if (o.code != AR_OK) {
-        return o.code;
+    e.undo_tail = &ret->undo;
+    ar_jw_open(&e.w, '{');
+    ar_jw_key_text(&e.w, "model", t->model);
+    ar_chat_put_messages(&e);
+    ar_chat_put_tools(&e);
+    put_limits(&e);
+    put_stops(&e);
+    put_format(&e);
+    ar_chat_put_reasoning(&e);
+    put_service(&e);
+    put_extensions(&e);
+    put_stream(&e);
+    ar_jw_close(&e.w, '}');
+    if (e.code != AR_OK) {
+        return e.code;
     }
     enum ar_code c = ar_buf_finish(ret->body);
     return c != AR_OK ? c : ar_arena_finish(a);

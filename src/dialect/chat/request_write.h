@@ -17,35 +17,27 @@ struct ar_chat_enc {
     unsigned marks_skip; /* cache marks that are left out: only the last four count */
     unsigned marks_seen;
 };
-static inline bool ar_chat_has(const struct ar_chat_enc *o, uint64_t quirk)
-{
-    return (o->t->quirks & quirk) != 0;
-}
-static inline bool ar_chat_can(const struct ar_chat_enc *o, uint64_t cap)
-{
-    return (o->t->caps & cap) != 0;
-}
 /* Does the target know freeform tools? Others get a function with the one string. */
-static inline bool ar_chat_has_custom(const struct ar_chat_enc *o)
+static inline bool ar_chat_has_custom(const struct ar_chat_enc *e)
 {
-    return o->t->vendor == AR_VENDOR_OPENAI;
+    return e->t->vendor == AR_VENDOR_OPENAI;
 }
 /* Notes a loss under the name that the client's dialect has for the field. */
-void ar_chat_lose(struct ar_chat_enc *o, enum ar_fate fate, enum ar_loss what, const char *field,
+void ar_chat_lose(struct ar_chat_enc *e, enum ar_fate fate, enum ar_loss what, const char *field,
                   const char *why);
-static inline const char *ar_chat_field(const struct ar_chat_enc *o, const char *chat,
+static inline const char *ar_chat_field(const struct ar_chat_enc *e, const char *chat,
                                         const char *anthropic)
 {
-    return o->r->dialect == AR_DIALECT_ANTHROPIC ? anthropic : chat;
+    return e->r->dialect == AR_DIALECT_ANTHROPIC ? anthropic : chat;
 }
-void ar_chat_put_messages(struct ar_chat_enc *o); /* message_write.c */
-void ar_chat_put_media(struct ar_chat_enc *o,
+void ar_chat_put_messages(struct ar_chat_enc *e); /* message_write.c */
+void ar_chat_put_media(struct ar_chat_enc *e,
                        const struct ar_block *b); /* part_write.c: one part */
 void ar_chat_put_tools(
-    struct ar_chat_enc *o); /* tools_write.c: tools, tool_choice, parallel_tool_calls */
+    struct ar_chat_enc *e); /* tools_write.c: tools, tool_choice, parallel_tool_calls */
 /* The assistant's thinking as the target takes it back; NULL blocks end. reason_write.c */
-void ar_chat_put_thinking(struct ar_chat_enc *o, const struct ar_turn *from,
+void ar_chat_put_thinking(struct ar_chat_enc *e, const struct ar_turn *from,
                           const struct ar_turn *end);
-void ar_chat_put_reasoning(struct ar_chat_enc *o); /* reasoning_effort or reasoning */
+void ar_chat_put_reasoning(struct ar_chat_enc *e); /* reasoning_effort or reasoning */
 
 #endif

@@ -58,7 +58,7 @@ static enum ar_code read_choice(struct ar_chat_in *in, struct ar_jval choice, st
     if (in->target->quirks & AR_QUIRK(THINK_TAGS)) {
         cut_tags(in->a, &r->blocks);
     }
-    struct ar_str finish = ar_chat_text_lit(in->a, choice, "finish_reason");
+    struct ar_str finish = ar_member_text_lit(in->a, choice, "finish_reason");
     struct ar_jval logprobs = ar_json_get_lit(choice, "logprobs");
     r->has_stop = finish.n > 0;
     r->logprobs = ar_json_is(logprobs, AR_J_OBJECT) ? ar_json_raw(logprobs) : (struct ar_str){0};

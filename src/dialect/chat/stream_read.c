@@ -58,8 +58,8 @@ void ar_chat_note_usage(struct ar_reader *r, struct ar_jval u, struct ar_jval x_
 void ar_chat_note_start(struct ar_reader *r, struct ar_jval root)
 {
     r->started = true;
-    r->answer.id = ar_arena_copy(r->a, ar_chat_text_lit(r->a, root, "id"));
-    r->answer.model = ar_arena_copy(r->a, ar_chat_text_lit(r->a, root, "model"));
+    r->answer.id = ar_arena_copy(r->a, ar_member_text_lit(r->a, root, "id"));
+    r->answer.model = ar_arena_copy(r->a, ar_member_text_lit(r->a, root, "model"));
     if (ar_json_i64(ar_json_get_lit(root, "created"), &r->answer.created_unix, NULL) != AR_OK) {
         r->answer.created_unix = 0;
     }

@@ -128,8 +128,8 @@ void ar_chat_read_call(struct ar_reader *r, struct ar_jval v, int64_t index)
     struct ar_jval f = freeform                        ? custom
                        : index == AR_CHAT_LEGACY_INDEX ? v
                                                        : ar_json_get_lit(v, "function");
-    struct ar_str id = ar_chat_text_lit(r->a, v, "id");
-    struct ar_str name = ar_chat_text_lit(r->a, f, "name");
+    struct ar_str id = ar_member_text_lit(r->a, v, "id");
+    struct ar_str name = ar_member_text_lit(r->a, f, "name");
     struct ar_chat_call *c = find_call(r, index, id, name);
     if (!c) {
         return;

@@ -54,7 +54,7 @@ static enum ar_code read_custom(struct ar_chat_in *in, struct ar_jval c, struct 
     t->description = ar_json_esc(ar_json_get_lit(c, "description"));
     if (ar_json_is(grammar, AR_J_OBJECT)) {
         t->grammar = ar_json_esc(ar_json_get_lit(grammar, "definition"));
-        t->syntax = ar_chat_text_lit(in->a, grammar, "syntax");
+        t->syntax = ar_member_text_lit(in->a, grammar, "syntax");
     }
     return ar_json_text(name, in->a, &t->name, in->err);
 }

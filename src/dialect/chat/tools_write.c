@@ -14,22 +14,20 @@
 enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
 
 /* The legal form of a name, with its undo row when it differs. */
-static struct ar_str send_name(struct ar_chat_enc *o, struct ar_str name)
+static struct ar_str send_name(struct ar_chat_enc *e, struct ar_str name)
 {
-    struct ar_str sent = ar_tool_name(name, NAME_MAX_BYTES, o->a);
-    struct ar_undo *u = ar_str_is(sent, name) ? NULL : ar_arena_new(o->a, struct ar_undo);
-    if (u) {
-        *u = (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name};
-        *o->undo_tail = u;
-        o->undo_tail = &u->next;
+    struct ar_str sent = ar_tool_name(name, NAME_MAX_BYTES, e->a);
+    if (!ar_str_is(sent, name)) {
+        ar_undo_add(&e->undo_tail, e->a,
+                    (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
     }
     return sent;
 }
 
-static bool has_properties(struct ar_chat_enc *o, struct ar_str schema)
+static bool has_properties(struct ar_chat_enc *e, struct ar_str schema)
 {
     struct ar_jdoc doc;
-    if (!schema.p || ar_json_parse(schema, 2, o->a, &doc, NULL) != AR_OK) {
+    if (!schema.p || ar_json_parse(schema, 2, e->a, &doc, NULL) != AR_OK) {
         return false;
     }
     struct ar_jval root = ar_json_root(&doc);
@@ -39,35 +37,35 @@ static bool has_properties(struct ar_chat_enc *o, struct ar_str schema)
 }
 
 /* A deferred tool without a schema stands for others that only its vendor can load. */
-static bool is_placeholder(struct ar_chat_enc *o, const struct ar_tool *t)
+static bool is_placeholder(struct ar_chat_enc *e, const struct ar_tool *t)
 {
-    return o->r->dialect == AR_DIALECT_ANTHROPIC && t->defer && t->kind == AR_TOOL_FUNCTION &&
-           !has_properties(o, t->schema);
+    return e->r->dialect == AR_DIALECT_ANTHROPIC && t->defer && t->kind == AR_TOOL_FUNCTION &&
+           !has_properties(e, t->schema);
 }
 
-static bool is_sent(struct ar_chat_enc *o, const struct ar_tool *t)
+static bool is_sent(struct ar_chat_enc *e, const struct ar_tool *t)
 {
     if (t->kind == AR_TOOL_SERVER) {
-        return o->r->dialect == AR_DIALECT_CHAT && !ar_str_is_lit(t->name, "web_search");
+        return e->r->dialect == AR_DIALECT_CHAT && !ar_str_is_lit(t->name, "web_search");
     }
-    return !is_placeholder(o, t);
+    return !is_placeholder(e, t);
 }
 
-static void write_parameters(struct ar_chat_enc *o, const struct ar_tool *t)
+static void put_parameters(struct ar_chat_enc *e, const struct ar_tool *t)
 {
-    struct ar_jw *w = &o->w;
+    struct ar_jw *w = &e->w;
     ar_jw_key(w, "parameters");
     ar_jw_raw(w, t->schema.p ? t->schema : AR_LIT("{\"type\":\"object\",\"properties\":{}}"));
     if (t->strict == AR_SET) {
         ar_jw_key_bool(w, "strict", t->strict_on);
     }
     if (t->defer) {
-        ar_chat_lose(o, AR_FATE_WARN, AR_APPROXIMATED, "tools",
+        ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tools",
                      "the upstream cannot load tools later: all are sent");
     }
 }
 
-static void write_grammar(struct ar_jw *w, const struct ar_tool *t)
+static void put_grammar(struct ar_jw *w, const struct ar_tool *t)
 {
     if (!t->grammar.p) {
         return;
@@ -84,20 +82,16 @@ static void write_grammar(struct ar_jw *w, const struct ar_tool *t)
 }
 
 /* A freeform tool for those who have none: a function with one string, and the grammar told. */
-static void write_freeform(struct ar_chat_enc *o, const struct ar_tool *t)
+static void put_freeform(struct ar_chat_enc *e, const struct ar_tool *t)
 {
-    struct ar_jw *w = &o->w;
-    struct ar_undo *u = ar_arena_new(o->a, struct ar_undo);
+    struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "function");
     ar_jw_key(w, "function");
     ar_jw_open(w, '{');
-    struct ar_str sent = send_name(o, t->name);
-    if (u) {
-        *u = (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name};
-        *o->undo_tail = u;
-        o->undo_tail = &u->next;
-    }
+    struct ar_str sent = send_name(e, t->name);
+    ar_undo_add(&e->undo_tail, e->a,
+                (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
     ar_jw_key_text(w, "name", sent);
     ar_jw_key(w, "description");
     ar_chat_open_string(w);
@@ -116,12 +110,12 @@ static void write_freeform(struct ar_chat_enc *o, const struct ar_tool *t)
 }
 
 /* A function, or a custom tool. */
-static void write_tool(struct ar_chat_enc *o, const struct ar_tool *t)
+static void put_tool(struct ar_chat_enc *e, const struct ar_tool *t)
 {
-    struct ar_jw *w = &o->w;
+    struct ar_jw *w = &e->w;
     const char *type = t->kind == AR_TOOL_CUSTOM ? "custom" : "function";
-    if (t->kind == AR_TOOL_CUSTOM && !ar_chat_has_custom(o)) {
-        write_freeform(o, t);
+    if (t->kind == AR_TOOL_CUSTOM && !ar_chat_has_custom(e)) {
+        put_freeform(e, t);
         return;
     }
     ar_jw_open(w, '{');
@@ -129,14 +123,14 @@ static void write_tool(struct ar_chat_enc *o, const struct ar_tool *t)
     ar_jw_esc(w, ar_str_of(type));
     ar_jw_key_n(w, type, strlen(type));
     ar_jw_open(w, '{');
-    ar_jw_key_text(w, "name", send_name(o, t->name));
+    ar_jw_key_text(w, "name", send_name(e, t->name));
     if (t->description.p) {
         ar_jw_key_esc(w, "description", t->description);
     }
     if (t->kind == AR_TOOL_CUSTOM) {
-        write_grammar(w, t);
+        put_grammar(w, t);
     } else {
-        write_parameters(o, t);
+        put_parameters(e, t);
     }
     ar_jw_close(w, '}');
     ar_jw_close(w, '}');
@@ -154,119 +148,119 @@ static bool is_named(const struct ar_request *r, struct ar_str name)
 
 /* What only the vendor runs: search and the like are lost with a warning, a whole computer or a
  * forced one not. */
-static void lose_server_tool(struct ar_chat_enc *o, const struct ar_tool *t)
+static void lose_server_tool(struct ar_chat_enc *e, const struct ar_tool *t)
 {
     static const struct ar_str REFUSED[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("browser"),
                                             AR_LIT_INIT("mcp"), AR_LIT_INIT("file_search"),
                                             AR_LIT_INIT("code_exec")};
-    enum ar_fate fate = o->r->set.choice == AR_CHOICE_NAMED && is_named(o->r, t->name)
+    enum ar_fate fate = e->r->set.choice == AR_CHOICE_NAMED && is_named(e->r, t->name)
                             ? AR_FATE_REJECT
                             : AR_FATE_WARN;
     for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
         fate = ar_str_has_prefix(t->name, REFUSED[i]) ? AR_FATE_REJECT : fate;
     }
-    ar_chat_lose(o, fate, AR_DROPPED, "tools", "the upstream has no such server tool");
+    ar_chat_lose(e, fate, AR_DROPPED, "tools", "the upstream has no such server tool");
 }
 
-static unsigned write_list(struct ar_chat_enc *o)
+static unsigned put_list(struct ar_chat_enc *e)
 {
     unsigned n = 0;
-    for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
+    for (const struct ar_tool *t = e->r->tools; t; t = t->next) {
         bool search = t->kind == AR_TOOL_SERVER && ar_str_is_lit(t->name, "web_search");
-        if (!is_sent(o, t)) {
-            if (t->kind == AR_TOOL_SERVER && !(search && o->r->dialect == AR_DIALECT_CHAT)) {
-                lose_server_tool(o, t);
+        if (!is_sent(e, t)) {
+            if (t->kind == AR_TOOL_SERVER && !(search && e->r->dialect == AR_DIALECT_CHAT)) {
+                lose_server_tool(e, t);
             }
             continue;
         }
         if (n++ == 0) {
-            ar_jw_key(&o->w, "tools");
-            ar_jw_open(&o->w, '[');
+            ar_jw_key(&e->w, "tools");
+            ar_jw_open(&e->w, '[');
         }
         if (t->kind == AR_TOOL_SERVER) {
-            ar_jw_raw(&o->w, t->raw);
+            ar_jw_raw(&e->w, t->raw);
         } else {
-            write_tool(o, t);
+            put_tool(e, t);
         }
     }
     if (n) {
-        ar_jw_close(&o->w, ']');
+        ar_jw_close(&e->w, ']');
     }
-    if (n > TOOLS_MAX && o->t->vendor == AR_VENDOR_OPENAI) {
-        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tools",
+    if (n > TOOLS_MAX && e->t->vendor == AR_VENDOR_OPENAI) {
+        ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "tools",
                      "the upstream takes at most 128 tools");
     }
-    for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
+    for (const struct ar_tool *t = e->r->tools; t; t = t->next) {
         if (t->kind == AR_TOOL_SERVER && ar_str_is_lit(t->name, "web_search") &&
-            o->r->dialect == AR_DIALECT_CHAT) {
-            ar_jw_key_raw(&o->w, "web_search_options", t->raw);
+            e->r->dialect == AR_DIALECT_CHAT) {
+            ar_jw_key_raw(&e->w, "web_search_options", t->raw);
         }
     }
     return n;
 }
 
 /* The tool that goes by name, or NULL. */
-static const struct ar_tool *find_tool(struct ar_chat_enc *o, struct ar_str name)
+static const struct ar_tool *find_tool(struct ar_chat_enc *e, struct ar_str name)
 {
-    for (const struct ar_tool *t = o->r->tools; t; t = t->next) {
-        if (is_sent(o, t) && ar_str_is(name, t->name)) {
+    for (const struct ar_tool *t = e->r->tools; t; t = t->next) {
+        if (is_sent(e, t) && ar_str_is(name, t->name)) {
             return t;
         }
     }
     return NULL;
 }
 
-static void write_tool_name(struct ar_chat_enc *o, const struct ar_tool *t, struct ar_str name)
+static void put_tool_name(struct ar_chat_enc *e, const struct ar_tool *t, struct ar_str name)
 {
-    bool custom = t->kind == AR_TOOL_CUSTOM && ar_chat_has_custom(o);
-    ar_jw_open(&o->w, '{');
-    ar_jw_key(&o->w, "type");
-    ar_jw_esc(&o->w, custom ? AR_LIT("custom") : AR_LIT("function"));
-    ar_jw_key_n(&o->w, custom ? "custom" : "function", custom ? 6 : 8);
-    ar_jw_open(&o->w, '{');
-    ar_jw_key_text(&o->w, "name", ar_tool_name(name, NAME_MAX_BYTES, o->a));
-    ar_jw_close(&o->w, '}');
-    ar_jw_close(&o->w, '}');
+    bool custom = t->kind == AR_TOOL_CUSTOM && ar_chat_has_custom(e);
+    ar_jw_open(&e->w, '{');
+    ar_jw_key(&e->w, "type");
+    ar_jw_esc(&e->w, custom ? AR_LIT("custom") : AR_LIT("function"));
+    ar_jw_key_n(&e->w, custom ? "custom" : "function", custom ? 6 : 8);
+    ar_jw_open(&e->w, '{');
+    ar_jw_key_text(&e->w, "name", ar_tool_name(name, NAME_MAX_BYTES, e->a));
+    ar_jw_close(&e->w, '}');
+    ar_jw_close(&e->w, '}');
 }
 
-static void write_named(struct ar_chat_enc *o)
+static void put_named(struct ar_chat_enc *e)
 {
-    const struct ar_name *n = o->r->set.choice_names;
-    const struct ar_tool *t = n ? find_tool(o, n->s) : NULL;
+    const struct ar_name *n = e->r->set.choice_names;
+    const struct ar_tool *t = n ? find_tool(e, n->s) : NULL;
     if (!t) {
-        ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+        ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
                      "it names a tool that is not in the list");
         return;
     }
-    ar_jw_key(&o->w, "tool_choice");
-    write_tool_name(o, t, n->s);
+    ar_jw_key(&e->w, "tool_choice");
+    put_tool_name(e, t, n->s);
 }
 
-static void write_required(struct ar_chat_enc *o, unsigned tools)
+static void put_required(struct ar_chat_enc *e, unsigned tools)
 {
-    if (!ar_chat_has(o, AR_QUIRK(NO_TOOL_CHOICE_REQUIRED))) {
-        ar_jw_key_lit(&o->w, "tool_choice", "required");
+    if (!AR_HAS(e, NO_TOOL_CHOICE_REQUIRED)) {
+        ar_jw_key_lit(&e->w, "tool_choice", "required");
         return;
     }
-    ar_chat_lose(o, AR_FATE_WARN, AR_EMULATED, "tool_choice",
+    ar_chat_lose(e, AR_FATE_WARN, AR_EMULATED, "tool_choice",
                  "the upstream cannot be made to call any tool");
     if (tools == 1) {
-        const struct ar_tool *t = o->r->tools;
-        while (t && !is_sent(o, t)) {
+        const struct ar_tool *t = e->r->tools;
+        while (t && !is_sent(e, t)) {
             t = t->next;
         }
         if (t) {
-            ar_jw_key(&o->w, "tool_choice");
-            write_tool_name(o, t, t->name);
+            ar_jw_key(&e->w, "tool_choice");
+            put_tool_name(e, t, t->name);
         }
         return;
     }
-    ar_jw_key_lit(&o->w, "tool_choice", "auto");
+    ar_jw_key_lit(&e->w, "tool_choice", "auto");
 }
 
-static void write_allowed(struct ar_chat_enc *o)
+static void put_allowed(struct ar_chat_enc *e)
 {
-    struct ar_jw *w = &o->w;
+    struct ar_jw *w = &e->w;
     ar_jw_key(w, "tool_choice");
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "allowed_tools");
@@ -274,15 +268,15 @@ static void write_allowed(struct ar_chat_enc *o)
     ar_jw_open(w, '{');
     ar_jw_key(w, "mode");
     ar_jw_esc(w,
-              o->r->set.choice == AR_CHOICE_ALLOWED_REQUIRED ? AR_LIT("required") : AR_LIT("auto"));
+              e->r->set.choice == AR_CHOICE_ALLOWED_REQUIRED ? AR_LIT("required") : AR_LIT("auto"));
     ar_jw_key(w, "tools");
     ar_jw_open(w, '[');
-    for (const struct ar_name *n = o->r->set.choice_names; n; n = n->next) {
-        const struct ar_tool *t = find_tool(o, n->s);
+    for (const struct ar_name *n = e->r->set.choice_names; n; n = n->next) {
+        const struct ar_tool *t = find_tool(e, n->s);
         if (t) {
-            write_tool_name(o, t, n->s);
+            put_tool_name(e, t, n->s);
         } else {
-            ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+            ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
                          "it names a tool that is not in the list");
         }
     }
@@ -291,13 +285,13 @@ static void write_allowed(struct ar_chat_enc *o)
     ar_jw_close(w, '}');
 }
 
-static void write_choice(struct ar_chat_enc *o, unsigned tools)
+static void put_choice(struct ar_chat_enc *e, unsigned tools)
 {
-    enum ar_choice choice = o->r->set.choice;
+    enum ar_choice choice = e->r->set.choice;
     if (tools == 0) { /* nothing to choose from: harmless unless something was forced */
         if (choice == AR_CHOICE_REQUIRED || choice == AR_CHOICE_NAMED ||
             choice == AR_CHOICE_ALLOWED_REQUIRED) {
-            ar_chat_lose(o, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+            ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
                          "it forces a tool, and there is none in the list");
         }
         return;
@@ -306,55 +300,55 @@ static void write_choice(struct ar_chat_enc *o, unsigned tools)
     case AR_CHOICE_UNSET:
         break;
     case AR_CHOICE_AUTO:
-        ar_jw_key_lit(&o->w, "tool_choice", "auto");
+        ar_jw_key_lit(&e->w, "tool_choice", "auto");
         break;
     case AR_CHOICE_NONE:
-        ar_jw_key_lit(&o->w, "tool_choice", "none");
+        ar_jw_key_lit(&e->w, "tool_choice", "none");
         break;
     case AR_CHOICE_REQUIRED:
-        write_required(o, tools);
+        put_required(e, tools);
         break;
     case AR_CHOICE_NAMED:
-        write_named(o);
+        put_named(e);
         break;
     default:
-        write_allowed(o);
+        put_allowed(e);
         break;
     }
 }
 
 /* Names that only the history has are renamed the same way; their rows keep the answer's names
  * right. */
-static void undo_history_names(struct ar_chat_enc *o)
+static void undo_history_names(struct ar_chat_enc *e)
 {
     struct ar_map listed;
     ar_map_init(&listed, 0);
-    for (struct ar_undo *u = o->ret->undo; u; u = u->next) {
+    for (struct ar_undo *u = e->ret->undo; u; u = u->next) {
         ar_map_put(&listed, u->name, u);
     }
-    for (const struct ar_turn *t = o->r->turns; t; t = t->next) {
+    for (const struct ar_turn *t = e->r->turns; t; t = t->next) {
         for (const struct ar_block *b = t->role == AR_ASSISTANT ? t->blocks : NULL; b;
              b = b->next) {
             if (b->kind == AR_TOOL_USE && !ar_map_get(&listed, b->name)) {
-                send_name(o, b->name);
-                ar_map_put(&listed, b->name, o);
+                send_name(e, b->name);
+                ar_map_put(&listed, b->name, e);
             }
         }
     }
     ar_map_done(&listed);
 }
 
-void ar_chat_put_tools(struct ar_chat_enc *o)
+void ar_chat_put_tools(struct ar_chat_enc *e)
 {
-    unsigned tools = write_list(o);
-    undo_history_names(o);
-    write_choice(o, tools);
-    if (o->r->set.parallel == AR_SET && tools) {
-        if (!ar_chat_has(o, AR_QUIRK(NO_PARALLEL_FLAG))) {
-            ar_jw_key_bool(&o->w, "parallel_tool_calls", o->r->set.parallel_on);
-        } else if (!o->r->set.parallel_on) {
-            ar_chat_lose(o, AR_FATE_WARN, AR_DROPPED,
-                         ar_chat_field(o, "parallel_tool_calls", "disable_parallel_tool_use"),
+    unsigned tools = put_list(e);
+    undo_history_names(e);
+    put_choice(e, tools);
+    if (e->r->set.parallel == AR_SET && tools) {
+        if (!AR_HAS(e, NO_PARALLEL_FLAG)) {
+            ar_jw_key_bool(&e->w, "parallel_tool_calls", e->r->set.parallel_on);
+        } else if (!e->r->set.parallel_on) {
+            ar_chat_lose(e, AR_FATE_WARN, AR_DROPPED,
+                         ar_chat_field(e, "parallel_tool_calls", "disable_parallel_tool_use"),
                          "the upstream has no control of parallel calls");
         }
     }

@@ -19,8 +19,8 @@ void ar_completions_put_head(struct ar_jw *w, const struct ar_write_how *how,
     ar_jw_key_text(w, "model", how->model.n > 0 || !answer ? how->model : answer->model);
 }
 
-static void write_choice(struct ar_jw *w, const struct ar_response *r, int64_t index,
-                         struct ar_str echo, struct ar_losses *l)
+static void put_choice(struct ar_jw *w, const struct ar_response *r, int64_t index,
+                       struct ar_str echo, struct ar_losses *l)
 {
     ar_jw_open(w, '{');
     ar_jw_key(w, "text");
@@ -52,7 +52,7 @@ enum ar_code ar_completions_encode_response(const struct ar_response *r,
     ar_jw_key(&w, "choices");
     ar_jw_open(&w, '[');
     for (const struct ar_response *c = r; c; c = c->more) {
-        write_choice(&w, c, index++, echo, l);
+        put_choice(&w, c, index++, echo, l);
     }
     ar_jw_close(&w, ']');
     ar_jw_key(&w, "usage");

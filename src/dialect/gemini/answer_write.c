@@ -31,7 +31,7 @@ const struct ar_opaque *ar_gemini_take_sig(struct ar_gemini_sigs *s, const struc
     return sig;
 }
 
-bool ar_gemini_shows_thoughts(const struct ar_request *r)
+bool ar_gemini_shows_thinking(const struct ar_request *r)
 {
     return !r || r->set.show == AR_SHOW_SUMMARY;
 }

@@ -20,7 +20,7 @@ const struct ar_opaque *ar_gemini_take_sig(struct ar_gemini_sigs *s, const struc
                                            bool is_call);
 
 /* Is the text of thoughts shown to this client? */
-bool ar_gemini_shows_thoughts(const struct ar_request *r);
+bool ar_gemini_shows_thinking(const struct ar_request *r);
 /* {"text":..., "thought":true?, "thoughtSignature"?}: text esc. */
 void ar_gemini_put_text_part(struct ar_jw *w, struct ar_str text, bool thought,
                              const struct ar_opaque *sig);

@@ -3,9 +3,7 @@
 #ifndef AR_DIALECT_GEMINI_GEMINI_H
 #define AR_DIALECT_GEMINI_GEMINI_H
 
-#include "dialect/dialect.h"
-#include "json/scan.h"
-#include "json/write.h"
+#include "dialect/shared.h"
 
 /* The members of struct ar_dialect, by file. */
 enum ar_code ar_gemini_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
@@ -75,7 +73,7 @@ void ar_gemini_put_usage(struct ar_jw *w, const struct ar_usage *u);
 enum ar_stop_reason ar_gemini_stop_of(struct ar_str finish);
 struct ar_str ar_gemini_finish_of(const struct ar_stop *s);
 /* Members finishReason (and finishMessage). refused: the answer held a refusal text. */
-void ar_gemini_put_finish(struct ar_jw *w, const struct ar_stop *s, bool refused);
+void ar_gemini_put_stop(struct ar_jw *w, const struct ar_stop *s, bool refused);
 /* Was the prompt itself refused: promptFeedback takes the place of candidates. */
 bool ar_gemini_is_blocked(const struct ar_stop *s, bool said);
 void ar_gemini_put_blocked(struct ar_jw *w, const struct ar_stop *s);

@@ -3,11 +3,6 @@
  * streamed answer as it came. Parts are read by part_read.c. Owns nothing. */
 #include "dialect/gemini/request_read.h"
 
-enum ar_code ar_gemini_too_large(const struct ar_gemini_in *in)
-{
-    return ar_fail(in->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
-}
-
 static enum ar_code read_role(struct ar_gemini_in *in, struct ar_jval content, enum ar_role *ret)
 {
     struct ar_jval v = ar_gemini_get_lit(content, "role");
@@ -44,7 +39,7 @@ enum ar_code ar_gemini_read_messages(struct ar_gemini_in *in, struct ar_jval v,
         if (!goes_on) {
             turn = ar_turn_new(in->a, role, &tail);
             if (!turn) {
-                return ar_gemini_too_large(in);
+                return ar_request_too_large(in->err);
             }
             p.tail = &turn->blocks;
             p.last = p.thought = NULL;

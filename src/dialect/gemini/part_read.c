@@ -60,7 +60,7 @@ static enum ar_code add_carried(struct ar_gemini_place *p, const struct ar_opaqu
     struct ar_block *b = add(p, sig->form == AR_REDACTED ? AR_REDACTED_THINKING : AR_THINKING);
     struct ar_opaque *copy = ar_arena_new(p->in->a, struct ar_opaque);
     if (!b || !copy) {
-        return ar_gemini_too_large(p->in);
+        return ar_request_too_large(p->in->err);
     }
     *copy = *sig;
     b->text = AR_LIT("");
@@ -80,11 +80,11 @@ enum ar_code ar_gemini_add_text(struct ar_gemini_place *p, enum ar_block_kind ki
     if (!joins) {
         b = add(p, kind);
         if (!b) {
-            return ar_gemini_too_large(p->in);
+            return ar_request_too_large(p->in->err);
         }
         b->text = text;
     } else if (text.n > 0 && !append(p, text)) {
-        return ar_gemini_too_large(p->in);
+        return ar_request_too_large(p->in->err);
     }
     b->sig = sig;
     return AR_OK;
@@ -119,7 +119,7 @@ static enum ar_code note_call(struct ar_gemini_in *in, const struct ar_block *b)
 {
     struct ar_gemini_call *c = ar_arena_new(in->a, struct ar_gemini_call);
     if (!c) {
-        return ar_gemini_too_large(in);
+        return ar_request_too_large(in->err);
     }
     c->id = b->id;
     c->name = b->name;
@@ -178,7 +178,7 @@ static enum ar_code read_call(struct ar_gemini_place *p, struct ar_jval v, struc
     }
     struct ar_block *b = add(p, AR_TOOL_USE);
     if (!b) {
-        return ar_gemini_too_large(in);
+        return ar_request_too_large(in->err);
     }
     b->sig = sig;
     b->text = ar_json_is_nil(m[2]) ? AR_LIT("{}") : ar_json_raw(m[2]);
@@ -208,14 +208,14 @@ static enum ar_code read_output(struct ar_gemini_in *in, struct ar_jval v, struc
     }
     struct ar_block **tail = &b->inner, *text = ar_block_new(in->a, AR_TEXT, &tail);
     if (!text) {
-        return ar_gemini_too_large(in);
+        return ar_request_too_large(in->err);
     }
     text->text = ar_json_is(said, AR_J_STRING)
                      ? ar_json_esc(said)
                      : ar_json_escape_in(ar_gemini_compact(said, in->a), in->a);
     text->is_plain = true;
     b->is_plain = true;
-    return text->text.p ? AR_OK : ar_gemini_too_large(in);
+    return text->text.p ? AR_OK : ar_request_too_large(in->err);
 }
 
 /* functionResponse.parts: media that belong to the result. */
@@ -249,7 +249,7 @@ static enum ar_code read_result(struct ar_gemini_place *p, struct ar_jval v)
     }
     struct ar_block *b = add(p, AR_TOOL_RESULT);
     if (!b) {
-        return ar_gemini_too_large(in);
+        return ar_request_too_large(in->err);
     }
     b->id = ar_gemini_text_lit(in->a, v, "id");
     b->name = ar_gemini_text_lit(in->a, v, "name");
@@ -273,7 +273,7 @@ static enum ar_code read_opaque(struct ar_gemini_place *p, struct ar_jval part, 
 {
     struct ar_block *b = add(p, kind);
     if (!b) {
-        return ar_gemini_too_large(p->in);
+        return ar_request_too_large(p->in->err);
     }
     b->vendor = AR_VENDOR_GOOGLE;
     b->raw = ar_json_raw(part);

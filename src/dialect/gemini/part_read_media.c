@@ -125,9 +125,7 @@ static enum ar_code read_inline(struct ar_gemini_in *in, struct ar_jval v, struc
     }
     m->from = AR_FROM_B64;
     m->data = standard_base64(ar_json_esc(data), in->a);
-    return m->data.p
-               ? AR_OK
-               : ar_fail(in->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+    return m->data.p ? AR_OK : ar_request_too_large(in->err);
 }
 
 /* type/subtype with parameters: nothing that could end a data URL's head early. */
@@ -171,7 +169,7 @@ enum ar_code ar_gemini_read_media(struct ar_gemini_in *in, const struct ar_jval 
     }
     struct ar_media *media = ar_arena_new(in->a, struct ar_media);
     if (!media) {
-        return ar_fail(in->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+        return ar_request_too_large(in->err);
     }
     struct ar_jval title = ar_gemini_get_lit(v, "displayName");
     media->mime = ar_gemini_text_lit(in->a, v, "mimeType");
@@ -184,7 +182,7 @@ enum ar_code ar_gemini_read_media(struct ar_gemini_in *in, const struct ar_jval 
     struct ar_block *b =
         code == AR_OK ? ar_block_new(in->a, ar_gemini_media_kind(media->mime), tail) : NULL;
     if (code == AR_OK && !b) {
-        code = ar_fail(in->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+        code = ar_request_too_large(in->err);
     }
     if (b) {
         b->media = media;

@@ -29,18 +29,13 @@ struct field {
         AR_LIT_INIT(name), NULL, AR_FATE_##fate                                                    \
     }
 
-static enum ar_code too_large(const struct state *s)
-{
-    return ar_fail(s->in.err, AR_TOO_LARGE, "the request does not fit into its memory limit");
-}
-
 /* of: the object that the member is in; empty: the body. */
 static enum ar_code keep(struct state *s, enum ar_fate fate, struct ar_str of, struct ar_str name,
                          struct ar_jval v)
 {
     struct ar_ext *x = ar_arena_new(s->in.a, struct ar_ext);
     if (!x) {
-        return too_large(s);
+        return ar_request_too_large(s->in.err);
     }
     x->from = ar_dialect_gemini.id;
     x->fate = fate;
@@ -49,7 +44,7 @@ static enum ar_code keep(struct state *s, enum ar_fate fate, struct ar_str of, s
     x->raw = ar_json_raw(v);
     *s->ext_tail = x;
     s->ext_tail = &x->next;
-    return x->name.p ? AR_OK : too_large(s);
+    return x->name.p ? AR_OK : ar_request_too_large(s->in.err);
 }
 
 /* Every member of v through its row. */
@@ -162,7 +157,7 @@ static enum ar_code read_stops(struct state *s, struct ar_jval v)
             return ar_json_wrong(it.val, "a string", s->in.err);
         }
         if (ar_json_esc(it.val).n > 0 && !ar_name_new(s->in.a, ar_json_esc(it.val), &tail)) {
-            return too_large(s);
+            return ar_request_too_large(s->in.err);
         }
     }
     return AR_OK;
@@ -296,7 +291,7 @@ static enum ar_code set_enum(struct state *s, struct ar_str schema)
     s->set->enum_text = true;
     s->set->schema_strict_on = true;
     s->set->format = AR_FORMAT_SCHEMA;
-    return s->set->schema.p ? AR_OK : too_large(s);
+    return s->set->schema.p ? AR_OK : ar_request_too_large(s->in.err);
 }
 
 /* responseMimeType, responseSchema and responseJsonSchema together (P-110). */
@@ -308,7 +303,7 @@ static enum ar_code set_format(struct state *s)
     } else if (s->schema.doc) {
         schema = ar_gemini_read_schema(s->in.a, s->schema);
         if (!schema.p) {
-            return too_large(s);
+            return ar_request_too_large(s->in.err);
         }
     }
     s->set->schema_strict =
@@ -443,7 +438,7 @@ enum ar_code ar_gemini_decode_request(struct ar_str body, const struct ar_wire_i
     struct ar_request *r = ar_arena_new(a, struct ar_request);
     struct state s = {.in = {.a = a, .err = err}, .r = r};
     if (!r) {
-        return too_large(&s);
+        return ar_request_too_large(err);
     }
     s.in.calls_tail = &s.in.calls;
     s.set = &r->set;
@@ -461,7 +456,7 @@ enum ar_code ar_gemini_decode_request(struct ar_str body, const struct ar_wire_i
         }
     }
     if (code == AR_OK && ar_arena_finish(a) != AR_OK) {
-        code = too_large(&s);
+        code = ar_request_too_large(err);
     }
     if (code == AR_OK) {
         if (op == AR_OP_COUNT) {

@@ -46,7 +46,6 @@ enum ar_code ar_gemini_read_content(struct ar_gemini_place *p, struct ar_jval v)
 /* Text (esc) to the open block of this kind, or to a new one. */
 enum ar_code ar_gemini_add_text(struct ar_gemini_place *p, enum ar_block_kind kind,
                                 struct ar_str text, struct ar_opaque *sig) AR_MUST;
-enum ar_code ar_gemini_too_large(const struct ar_gemini_in *in);
 
 /* message_read.c: contents[] -> turns; systemInstruction (string or Content) -> text blocks. */
 enum ar_code ar_gemini_read_messages(struct ar_gemini_in *in, struct ar_jval v,

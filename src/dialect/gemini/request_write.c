@@ -49,17 +49,6 @@ void ar_gemini_lose(struct ar_gemini_enc *e, enum ar_fate fate, enum ar_loss wha
     ar_gemini_lose_as(e, fate, what, name_of(e->r, field), why);
 }
 
-void ar_gemini_add_undo(struct ar_gemini_enc *e, enum ar_undo_how how, struct ar_str sent,
-                        struct ar_str name)
-{
-    struct ar_undo *u = ar_arena_new(e->a, struct ar_undo);
-    if (u) {
-        *u = (struct ar_undo){.how = how, .sent = sent, .name = name};
-        *e->undo_tail = u;
-        e->undo_tail = &u->next;
-    }
-}
-
 void ar_gemini_put_text(struct ar_gemini_enc *e, struct ar_str esc)
 {
     ar_jw_open(&e->w, '{');

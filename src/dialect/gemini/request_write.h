@@ -42,8 +42,6 @@ struct ar_gemini_enc {
     /* decided before anything is written */
     bool has_functions, schema_line, json_line;
 };
-#define AR_CAN(e, id) (((e)->t->caps & AR_CAP(id)) != 0)
-#define AR_HAS(e, id) (((e)->t->quirks & AR_QUIRK(id)) != 0)
 
 /* Sticky ar_lose under the client's name of the field. */
 void ar_gemini_lose(struct ar_gemini_enc *e, enum ar_fate fate, enum ar_loss what,
@@ -51,8 +49,6 @@ void ar_gemini_lose(struct ar_gemini_enc *e, enum ar_fate fate, enum ar_loss wha
 /* The same with a name that all dialects share. */
 void ar_gemini_lose_as(struct ar_gemini_enc *e, enum ar_fate fate, enum ar_loss what,
                        const char *field, const char *why);
-void ar_gemini_add_undo(struct ar_gemini_enc *e, enum ar_undo_how how, struct ar_str sent,
-                        struct ar_str name);
 /* Closes the object that was opened with its key, or takes it back when nothing is in it. before:
  * the writer then; at, open: the bytes before the key and behind the bracket. */
 void ar_gemini_close_or_drop(struct ar_gemini_enc *e, struct ar_jw before, size_t at, size_t open);

@@ -121,7 +121,7 @@ static void put_candidate(struct answer *s, const struct ar_response *r, unsigne
     ar_jw_key_lit(w, "role", "model");
     ar_jw_close(w, '}');
     if (r->has_stop) {
-        ar_gemini_put_finish(w, &r->stop, s->refused);
+        ar_gemini_put_stop(w, &r->stop, s->refused);
     }
     ar_jw_key_i64(w, "index", index);
     if (r->safety.n > 0) {
@@ -213,7 +213,7 @@ enum ar_code ar_gemini_encode_response(const struct ar_response *r, const struct
     struct answer s = {.w = ar_jw_on(out), .how = how, .l = l, .a = &scratch};
     struct ar_jw *w = &s.w;
     unsigned index = 0;
-    s.shows = ar_gemini_shows_thoughts(how->request);
+    s.shows = ar_gemini_shows_thinking(how->request);
     s.unwraps = how->request && how->request->set.enum_text;
     ar_jw_open(w, '{');
     if (r->has_stop && ar_gemini_is_blocked(&r->stop, says(&s, r->blocks))) {

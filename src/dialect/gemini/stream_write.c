@@ -70,7 +70,7 @@ struct ar_writer *ar_gemini_writer_new(const struct ar_write_how *how, struct ar
         w->how = *how;
         w->losses = l;
         w->losses_at = l ? l->n : 0;
-        w->shows = ar_gemini_shows_thoughts(how->request);
+        w->shows = ar_gemini_shows_thinking(how->request);
         w->unwraps = how->request && how->request->set.enum_text;
         ar_arena_init(&w->a, 4 << 20);
         ar_gemini_cites_init(&w->cites, BUFFERED_MAX);
@@ -457,7 +457,7 @@ static void on_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_fr
         ar_gemini_put_text_part(&j, AR_LIT(""), false, w->sigs.next);
         ar_buf_lit(out->out, "],\"role\":\"model\"}");
         j.comma = true;
-        ar_gemini_put_finish(&j, ev->stop, w->refused);
+        ar_gemini_put_stop(&j, ev->stop, w->refused);
         ar_jw_key_i64(&j, "index", 0);
         if (ev->answer && ev->answer->grounding.n > 0) {
             ar_jw_key_raw(&j, "groundingMetadata", ev->answer->grounding);

@@ -17,11 +17,6 @@ static const struct {
     {AR_LIT_INIT("mcpServers"), AR_LIT_INIT("mcp")},
 };
 
-static enum ar_code too_large(const struct ar_gemini_in *in)
-{
-    return ar_fail(in->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
-}
-
 static struct ar_tool *add(struct ar_gemini_in *in, enum ar_tool_kind kind, struct ar_tool ***tail)
 {
     struct ar_tool *t = ar_arena_new(in->a, struct ar_tool);
@@ -48,7 +43,7 @@ static enum ar_code read_schema(struct ar_gemini_in *in, const struct ar_jval *m
         return ar_json_wrong(v, "an object", in->err);
     }
     t->schema = v.i == m[D_JSON_SCHEMA].i ? ar_json_raw(v) : ar_gemini_read_schema(in->a, v);
-    return t->schema.p ? AR_OK : too_large(in);
+    return t->schema.p ? AR_OK : ar_request_too_large(in->err);
 }
 
 static enum ar_code read_declaration(struct ar_gemini_in *in, struct ar_jval v,
@@ -68,7 +63,7 @@ static enum ar_code read_declaration(struct ar_gemini_in *in, struct ar_jval v,
     }
     struct ar_tool *t = add(in, AR_TOOL_FUNCTION, tail);
     if (!t) {
-        return too_large(in);
+        return ar_request_too_large(in->err);
     }
     t->raw = ar_json_raw(v);
     t->description = ar_json_esc(m[D_DESCRIPTION]);
@@ -81,7 +76,7 @@ static enum ar_code read_server(struct ar_gemini_in *in, struct ar_jval tool,
 {
     struct ar_tool *t = add(in, AR_TOOL_SERVER, tail);
     if (!t) {
-        return too_large(in);
+        return ar_request_too_large(in->err);
     }
     t->vendor = AR_VENDOR_GOOGLE;
     t->name = ar_arena_copy(in->a, it->key);
@@ -95,7 +90,7 @@ static enum ar_code read_server(struct ar_gemini_in *in, struct ar_jval tool,
         struct ar_str v = ar_json_raw(it->val), key = ar_json_escape_in(it->key, in->a);
         t->raw = ar_arena_fmt(in->a, "{\"%.*s\":%.*s}", AR_FMT(key), AR_FMT(v));
     }
-    return t->raw.p && t->name.p ? AR_OK : too_large(in);
+    return t->raw.p && t->name.p ? AR_OK : ar_request_too_large(in->err);
 }
 
 static enum ar_code read_tool(struct ar_gemini_in *in, struct ar_jval v, struct ar_tool ***tail)
@@ -158,7 +153,7 @@ static enum ar_code read_names(struct ar_gemini_in *in, struct ar_jval v, struct
             return code;
         }
         if (!ar_name_new(in->a, name, &tail)) {
-            return too_large(in);
+            return ar_request_too_large(in->err);
         }
         ++*ret_n;
     }

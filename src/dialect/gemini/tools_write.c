@@ -61,7 +61,8 @@ static struct ar_str put_name(struct ar_gemini_enc *e, struct ar_str name)
     struct ar_str sent = ar_gemini_tool_name(e, name);
     ar_jw_key_text(&e->w, "name", sent);
     if (!ar_str_is(sent, name)) {
-        ar_gemini_add_undo(e, AR_UNDO_NAME, sent, name);
+        ar_undo_add(&e->undo_tail, e->a,
+                    (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
     }
     return sent;
 }
@@ -138,7 +139,8 @@ static void put_function(struct ar_gemini_enc *e, const struct ar_tool *t)
     struct ar_str sent = put_name(e, t->name);
     put_description(e, t);
     if (t->kind == AR_TOOL_CUSTOM) {
-        ar_gemini_add_undo(e, AR_UNDO_FREEFORM, sent, t->name);
+        ar_undo_add(&e->undo_tail, e->a,
+                    (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
         put_schema(e, AR_LIT(FREEFORM_SCHEMA));
     } else {
         put_schema(e, t->schema);

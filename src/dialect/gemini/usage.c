@@ -85,7 +85,7 @@ struct ar_str ar_gemini_finish_of(const struct ar_stop *s)
     return (unsigned)s->reason < FINISHES ? finishes[s->reason] : AR_LIT("OTHER");
 }
 
-void ar_gemini_put_finish(struct ar_jw *w, const struct ar_stop *s, bool refused)
+void ar_gemini_put_stop(struct ar_jw *w, const struct ar_stop *s, bool refused)
 {
     bool turned = refused && s->reason == AR_STOP_END;
     ar_jw_key_esc(w, "finishReason", turned ? AR_LIT("SAFETY") : ar_gemini_finish_of(s));

@@ -1,7 +1,7 @@
 /* Where an answer has what it says from (PROTOCOLS 7.1): the pages of another vendor's search as
  * sources of its item, and citations as annotations, which count the characters of the joined text
  * and not those of the block that brought them. Owns nothing. */
-#include "dialect/chat/chat.h"
+#include "dialect/chat/answer_write.h"
 #include "dialect/responses/answer_write.h"
 
 struct ar_str ar_responses_sources(struct ar_writer *w, struct ar_str raw)

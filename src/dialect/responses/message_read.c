@@ -31,7 +31,7 @@ static enum ar_code read_said(struct ar_responses_in *in, struct ar_jval v, enum
         return ar_responses_read_content(in, content, &in->system_tail);
     }
     if (!join(in, role)) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     enum ar_code c = ar_responses_read_content(in, content, &in->block_tail);
     in->open = NULL;
@@ -40,10 +40,10 @@ static enum ar_code read_said(struct ar_responses_in *in, struct ar_jval v, enum
 
 static enum ar_code read_assistant(struct ar_responses_in *in, struct ar_jval v)
 {
-    struct ar_str id = ar_responses_text_lit(in->a, v, "id");
-    struct ar_str phase = ar_responses_text_lit(in->a, v, "phase");
+    struct ar_str id = ar_member_text_lit(in->a, v, "id");
+    struct ar_str phase = ar_member_text_lit(in->a, v, "phase");
     if (!join(in, AR_ASSISTANT)) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     struct ar_block **first = in->block_tail;
     enum ar_code c = ar_responses_read_content(in, ar_json_get_lit(v, "content"), &in->block_tail);
@@ -98,18 +98,18 @@ static struct ar_str joined(struct ar_responses_in *in, struct ar_jval list)
 
 static enum ar_code read_reasoning(struct ar_responses_in *in, struct ar_jval v)
 {
-    struct ar_str data = ar_responses_text_lit(in->a, v, "encrypted_content");
+    struct ar_str data = ar_member_text_lit(in->a, v, "encrypted_content");
     struct ar_str text = joined(in, ar_json_get_lit(v, "summary"));
     text = text.n > 0 ? text : joined(in, ar_json_get_lit(v, "content"));
     struct ar_opaque *sig = data.n > 0 ? ar_arena_new(in->a, struct ar_opaque) : NULL;
     struct ar_block *b =
         join(in, AR_ASSISTANT) ? ar_block_new(in->a, AR_THINKING, &in->block_tail) : NULL;
     if (!b || (data.n > 0 && !sig)) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     b->text = text;
     b->sig = sig;
-    b->item_id = ar_responses_text_lit(in->a, v, "id");
+    b->item_id = ar_member_text_lit(in->a, v, "id");
     if (sig && !ar_opaque_unwrap(data, in->a, sig)) {
         *sig = (struct ar_opaque){.vendor = AR_VENDOR_OPENAI,
                                   .form = AR_ENCRYPTED,
@@ -159,11 +159,11 @@ static enum ar_code read_opaque(struct ar_responses_in *in, struct ar_jval v, st
                              ? ar_block_new(in->a, kind, &in->block_tail)
                              : NULL;
     if (!b) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     b->vendor = AR_VENDOR_OPENAI;
     b->raw = ar_json_raw(v);
-    b->id = ar_responses_text_lit(in->a, v, "id");
+    b->id = ar_member_text_lit(in->a, v, "id");
     b->name = ar_json_unescape_in(type, in->a);
     if (is_call) {
         struct ar_jval action = ar_json_get_lit(v, "action");
@@ -198,11 +198,11 @@ static enum ar_code read_item(struct ar_responses_in *in, struct ar_jval v)
     }
     if (ar_responses_is_call(type) && !by_server) {
         return join(in, AR_ASSISTANT) ? ar_responses_read_call(in, v, type, &in->block_tail)
-                                      : ar_responses_too_large(in);
+                                      : ar_request_too_large(in->err);
     }
     if (ar_responses_is_result(type) && !by_server) {
         return join(in, AR_USER) ? ar_responses_read_result(in, v, type, &in->block_tail)
-                                 : ar_responses_too_large(in);
+                                 : ar_request_too_large(in->err);
     }
     if (ar_str_is_lit(type, "additional_tools")) {
         return ar_responses_read_tools(in, ar_json_get_lit(v, "tools"));
@@ -219,7 +219,7 @@ enum ar_code ar_responses_read_messages(struct ar_responses_in *in, struct ar_jv
     if (ar_json_is(v, AR_J_STRING)) { /* P-029 */
         struct ar_turn *t = ar_turn_new(in->a, AR_USER, &in->turn_tail);
         struct ar_block **tail = t ? &t->blocks : NULL;
-        return t ? ar_responses_read_content(in, v, &tail) : ar_responses_too_large(in);
+        return t ? ar_responses_read_content(in, v, &tail) : ar_request_too_large(in->err);
     }
     if (!ar_json_is(v, AR_J_ARRAY)) {
         return ar_json_is_nil(v) ? AR_OK : ar_json_wrong(v, "a string or a list of items", in->err);

@@ -22,8 +22,8 @@ static bool is_said(const struct ar_block *b)
     return b->kind == AR_TEXT && b->text.n > 0 && !ar_str_has_prefix(b->text, AR_LIT(BILLING));
 }
 
-static void write_developer(struct ar_responses_enc *e, const struct ar_block *from,
-                            const struct ar_block *end)
+static void put_developer(struct ar_responses_enc *e, const struct ar_block *from,
+                          const struct ar_block *end)
 {
     unsigned n = 0;
     const struct ar_block *only = NULL;
@@ -84,7 +84,7 @@ static bool is_bare_text(const struct ar_block *b)
     return b->inner && b->inner->kind == AR_TEXT && !b->inner->next;
 }
 
-static void write_output(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_output(struct ar_responses_enc *e, const struct ar_block *b)
 {
     static const struct ar_str ERROR = AR_LIT_INIT("Error: ");
     const struct ar_block *first = b->inner;
@@ -117,7 +117,7 @@ static void write_output(struct ar_responses_enc *e, const struct ar_block *b)
     ar_jw_close(&e->w, ']');
 }
 
-static void write_result(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_result(struct ar_responses_enc *e, const struct ar_block *b)
 {
     const struct ar_block *call = call_of(e, b);
     if (b->raw.n > 0 && b->native != AR_NATIVE_NONE && e->native) {
@@ -127,11 +127,11 @@ static void write_result(struct ar_responses_enc *e, const struct ar_block *b)
     bool custom = call && call->freeform && e->official;
     open_item(&e->w, custom ? "custom_tool_call_output" : "function_call_output");
     ar_jw_key_text(&e->w, "call_id", ar_tool_id(b->id, e->a));
-    write_output(e, b);
+    put_output(e, b);
     ar_jw_close(&e->w, '}');
 }
 
-static void write_summary(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_summary(struct ar_responses_enc *e, const struct ar_block *b)
 {
     if (ar_responses_is_own_item(e, b)) {
         ar_jw_raw(&e->w, b->raw);
@@ -148,7 +148,7 @@ static void write_summary(struct ar_responses_enc *e, const struct ar_block *b)
 }
 
 /* What a user said: a string where one text is all. */
-static void write_message(struct ar_responses_enc *e, const struct ar_turn *t)
+static void put_message(struct ar_responses_enc *e, const struct ar_turn *t)
 {
     unsigned n = 0;
     const struct ar_block *only = NULL;
@@ -176,25 +176,25 @@ static void write_message(struct ar_responses_enc *e, const struct ar_turn *t)
     ar_jw_close(&e->w, '}');
 }
 
-static void write_user(struct ar_responses_enc *e, const struct ar_turn *t)
+static void put_user(struct ar_responses_enc *e, const struct ar_turn *t)
 {
     for (const struct ar_block *b = t->blocks; b; b = b->next) {
         if (b->kind == AR_TOOL_RESULT) {
-            write_result(e, b);
+            put_result(e, b);
         } else if (b->kind == AR_COMPACTION) {
-            write_summary(e, b);
+            put_summary(e, b);
         } else if (b->kind >= AR_SERVER_TOOL_USE && ar_responses_is_own_item(e, b)) {
             ar_jw_raw(&e->w, b->raw);
         } else if (!ar_responses_is_part(b)) {
             ar_responses_lose_block(e, b);
         }
     }
-    write_message(e, t);
+    put_message(e, t);
 }
 
 /* --- what an assistant's turn holds --- */
 
-static void write_call(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_call(struct ar_responses_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     if (b->native != AR_NATIVE_NONE && b->raw.n > 0 && e->native) {
@@ -225,7 +225,7 @@ static void write_call(struct ar_responses_enc *e, const struct ar_block *b)
     ar_jw_close(w, '}');
 }
 
-static void write_thinking(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_thinking(struct ar_responses_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     if (e->native && b->raw.n > 0) {
@@ -268,7 +268,7 @@ static bool same_message(const struct ar_block *a, const struct ar_block *b)
 }
 
 /* Texts that are neighbours and belong to one message. Returns what comes after them. */
-static const struct ar_block *write_said(struct ar_responses_enc *e, const struct ar_block *first)
+static const struct ar_block *put_said(struct ar_responses_enc *e, const struct ar_block *first)
 {
     const struct ar_block *b = first;
     struct ar_jw *w = &e->w;
@@ -289,21 +289,21 @@ static const struct ar_block *write_said(struct ar_responses_enc *e, const struc
     return b;
 }
 
-static void write_assistant(struct ar_responses_enc *e, const struct ar_turn *t)
+static void put_assistant(struct ar_responses_enc *e, const struct ar_turn *t)
 {
     for (const struct ar_block *b = t->blocks; b;) {
         if ((b->kind == AR_TEXT || b->kind == AR_REFUSAL) && b->text.n > 0) {
-            b = write_said(e, b);
+            b = put_said(e, b);
             continue;
         }
         if (b->kind == AR_TOOL_USE) {
-            write_call(e, b);
+            put_call(e, b);
         } else if (b->kind == AR_THINKING || b->kind == AR_REDACTED_THINKING) {
-            if (ar_responses_keeps(e, b->sig) && is_followed(e, b)) {
-                write_thinking(e, b);
+            if (ar_responses_keeps_thinking(e, b->sig) && is_followed(e, b)) {
+                put_thinking(e, b);
             }
         } else if (b->kind == AR_COMPACTION) {
-            write_summary(e, b);
+            put_summary(e, b);
         } else if (b->kind >= AR_SERVER_TOOL_USE && ar_responses_is_own_item(e, b)) {
             ar_jw_raw(&e->w, b->raw);
         } else if (b->kind == AR_DOCUMENT || b->media) {
@@ -348,16 +348,16 @@ void ar_responses_put_messages(struct ar_responses_enc *e)
     ar_jw_key(&e->w, "input");
     ar_jw_open(&e->w, '[');
     for (const struct ar_block *b = rest; b; b = b->next) {
-        write_developer(e, b, b->next);
+        put_developer(e, b, b->next);
     }
     for (const struct ar_turn *t = e->r->turns; t; t = t->next) {
         last = t;
         if (t->role == AR_SYSTEM) {
-            write_developer(e, t->blocks, NULL);
+            put_developer(e, t->blocks, NULL);
         } else if (t->role == AR_USER) {
-            write_user(e, t);
+            put_user(e, t);
         } else {
-            write_assistant(e, t);
+            put_assistant(e, t);
             e->calls = t;
         }
     }

@@ -242,7 +242,7 @@ enum ar_code ar_responses_outline(struct ar_str body, struct ar_arena *a, struct
         }
     }
     if (c == AR_OK && ar_arena_finish(a) != AR_OK) {
-        c = ar_fail(err, AR_TOO_LARGE, "the request does not fit into its memory limit");
+        c = ar_request_too_large(err);
     }
     if (c == AR_OK) {
         *ret = o;

@@ -4,42 +4,13 @@
  * are both accepted everywhere: clients send either in a history. Owns nothing. */
 #include "dialect/responses/request_read.h"
 
-enum ar_code ar_responses_too_large(const struct ar_responses_in *in)
-{
-    return ar_fail(in->err, AR_TOO_LARGE, "the request does not fit into its memory limit");
-}
-
-struct ar_str ar_responses_text(struct ar_arena *a, struct ar_jval obj, struct ar_str key)
-{
-    struct ar_str s = {0};
-    struct ar_jval v = ar_json_get(obj, key);
-    if (ar_json_is(v, AR_J_STRING) && ar_json_text(v, a, &s, NULL) != AR_OK) {
-        s = (struct ar_str){0};
-    }
-    return s;
-}
-
-enum ar_code ar_responses_need(struct ar_responses_in *in, struct ar_jval obj, struct ar_str key,
-                               struct ar_jval *ret)
-{
-    *ret = ar_json_get(obj, key);
-    if (ar_json_is(*ret, AR_J_STRING)) {
-        return AR_OK;
-    }
-    if (ret->doc) {
-        return ar_json_wrong(*ret, "a string", in->err);
-    }
-    struct ar_str want = ar_arena_fmt(in->a, "an object with a string %.*s", AR_FMT(key));
-    return ar_json_wrong(obj, want.p ? want.p : "complete", in->err);
-}
-
 static struct ar_block *add(struct ar_responses_in *in, enum ar_block_kind kind,
                             struct ar_jval part, struct ar_block ***tail)
 {
     struct ar_block *b = ar_block_new(in->a, kind, tail);
     struct ar_jval mark = ar_json_get_lit(part, "prompt_cache_breakpoint");
     if (b && ar_json_is(mark, AR_J_OBJECT)) {
-        struct ar_str ttl = ar_responses_text_lit(in->a, mark, "ttl");
+        struct ar_str ttl = ar_member_text_lit(in->a, mark, "ttl");
         b->cache_ttl = ttl.p ? ttl : AR_LIT("");
     }
     return b;
@@ -52,7 +23,7 @@ static enum ar_code add_media(struct ar_responses_in *in, enum ar_block_kind kin
     struct ar_block *b = add(in, kind, part, tail);
     struct ar_media *copy = ar_arena_new(in->a, struct ar_media);
     if (!b || !copy) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     *copy = *m;
     b->media = copy;
@@ -88,7 +59,7 @@ static enum ar_code read_text(struct ar_responses_in *in, struct ar_jval part,
     enum ar_code c = ar_responses_need(in, part, AR_LIT("text"), &text);
     struct ar_block *b = c == AR_OK ? add(in, AR_TEXT, part, tail) : NULL;
     if (!b) {
-        return c == AR_OK ? ar_responses_too_large(in) : c;
+        return c == AR_OK ? ar_request_too_large(in->err) : c;
     }
     struct ar_jval notes = ar_json_get_lit(part, "annotations");
     b->text = ar_json_esc(text);
@@ -103,7 +74,7 @@ static enum ar_code read_refusal(struct ar_responses_in *in, struct ar_jval part
     enum ar_code c = ar_responses_need(in, part, AR_LIT("refusal"), &text);
     struct ar_block *b = c == AR_OK ? add(in, AR_REFUSAL, part, tail) : NULL;
     if (!b) {
-        return c == AR_OK ? ar_responses_too_large(in) : c;
+        return c == AR_OK ? ar_request_too_large(in->err) : c;
     }
     b->text = ar_json_esc(text);
     return AR_OK;
@@ -113,10 +84,10 @@ static enum ar_code read_image(struct ar_responses_in *in, struct ar_jval part,
                                struct ar_block ***tail)
 {
     struct ar_jval url = ar_json_get_lit(part, "image_url"), id = ar_json_get_lit(part, "file_id");
-    struct ar_media m = {.detail = ar_responses_text_lit(in->a, part, "detail")};
+    struct ar_media m = {.detail = ar_member_text_lit(in->a, part, "detail")};
     enum ar_code c = AR_OK;
     if (ar_json_is(url, AR_J_OBJECT)) { /* Chat's form, which some clients send here */
-        m.detail = m.detail.p ? m.detail : ar_responses_text_lit(in->a, url, "detail");
+        m.detail = m.detail.p ? m.detail : ar_member_text_lit(in->a, url, "detail");
         url = ar_json_get_lit(url, "url");
     }
     if (ar_json_is(url, AR_J_STRING)) {
@@ -165,7 +136,7 @@ static enum ar_code read_audio(struct ar_responses_in *in, struct ar_jval part,
     if (c != AR_OK) {
         return c;
     }
-    struct ar_str format = ar_responses_text_lit(in->a, audio, "format");
+    struct ar_str format = ar_member_text_lit(in->a, audio, "format");
     struct ar_media m = {.from = AR_FROM_B64, .data = ar_json_esc(data)};
     if (format.n > 0) {
         m.mime = ar_arena_fmt(in->a, "audio/%.*s", AR_FMT(format));
@@ -209,7 +180,7 @@ enum ar_code ar_responses_read_content(struct ar_responses_in *in, struct ar_jva
     if (ar_json_is(v, AR_J_STRING)) {
         struct ar_block *b = ar_block_new(in->a, AR_TEXT, tail);
         if (!b) {
-            return ar_responses_too_large(in);
+            return ar_request_too_large(in->err);
         }
         b->text = ar_json_esc(v);
         b->is_plain = true;

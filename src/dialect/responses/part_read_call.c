@@ -62,7 +62,7 @@ static enum ar_code read_named(struct ar_responses_in *in, struct ar_jval v, str
     if (c != AR_OK || (c = ar_json_text(name, in->a, &b->name, in->err)) != AR_OK) {
         return c;
     }
-    b->ns = ar_responses_text_lit(in->a, v, "namespace");
+    b->ns = ar_member_text_lit(in->a, v, "namespace");
     b->name = ar_responses_flat_name(b->ns, b->name, in->a);
     if (ar_json_is(input, AR_J_STRING)) {
         return ar_json_text(input, in->a, &b->text, in->err);
@@ -119,8 +119,8 @@ static enum ar_code read_native(struct ar_responses_in *in, struct ar_jval v, st
 /* The id that pairs a call with its result. Older items of local_shell have but the one. */
 static struct ar_str call_id(struct ar_responses_in *in, struct ar_jval v)
 {
-    struct ar_str id = ar_responses_text_lit(in->a, v, "call_id");
-    return id.n > 0 ? id : ar_responses_text_lit(in->a, v, "id");
+    struct ar_str id = ar_member_text_lit(in->a, v, "call_id");
+    return id.n > 0 ? id : ar_member_text_lit(in->a, v, "id");
 }
 
 enum ar_code ar_responses_read_call(struct ar_responses_in *in, struct ar_jval v,
@@ -128,12 +128,12 @@ enum ar_code ar_responses_read_call(struct ar_responses_in *in, struct ar_jval v
 {
     struct ar_block *b = ar_block_new(in->a, AR_TOOL_USE, tail);
     if (!b) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     b->native = native_item(type, AR_LIT("_call"));
     b->freeform = ar_str_is_lit(type, "custom_tool_call");
     b->id = call_id(in, v);
-    b->item_id = ar_responses_text_lit(in->a, v, "id");
+    b->item_id = ar_member_text_lit(in->a, v, "id");
     if (b->id.n == 0) {
         return ar_json_wrong(v, "an object with a string call_id", in->err);
     }
@@ -147,7 +147,7 @@ static enum ar_code add_text(struct ar_responses_in *in, struct ar_block *b, str
     struct ar_block **tail = &b->inner;
     struct ar_block *text = ar_block_new(in->a, AR_TEXT, &tail);
     if (!text || !esc.p) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     text->text = esc;
     text->is_plain = b->is_plain = true;
@@ -235,10 +235,10 @@ enum ar_code ar_responses_read_result(struct ar_responses_in *in, struct ar_jval
 {
     struct ar_block *b = ar_block_new(in->a, AR_TOOL_RESULT, tail);
     if (!b) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     b->id = call_id(in, v);
-    b->item_id = ar_responses_text_lit(in->a, v, "id");
+    b->item_id = ar_member_text_lit(in->a, v, "id");
     b->native = ar_str_is_lit(type, "tool_search_output")
                     ? AR_NATIVE_TOOL_SEARCH
                     : native_item(type, AR_LIT("_call_output"));

@@ -21,8 +21,7 @@ static void open_part(struct ar_jw *w, const char *type)
 
 static void put_mark(struct ar_responses_enc *e, const struct ar_block *b)
 {
-    if (!b || !b->cache_ttl.p || !ar_responses_can(e, AR_CAP(CACHE_BREAKPOINTS)) ||
-        e->marks_seen++ < e->marks_skip) {
+    if (!b || !b->cache_ttl.p || !AR_CAN(e, CACHE_BREAKPOINTS) || e->marks_seen++ < e->marks_skip) {
         return;
     }
     struct ar_str ttl = b->cache_ttl;
@@ -77,7 +76,7 @@ static void put_file_id(struct ar_responses_enc *e, const struct ar_media *m)
     ar_jw_key_esc(&e->w, "file_id", m->data);
 }
 
-static void write_image(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_image(struct ar_responses_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     const struct ar_media *m = b->media;
@@ -99,7 +98,7 @@ static void write_image(struct ar_responses_enc *e, const struct ar_block *b)
     ar_jw_close(w, '}');
 }
 
-static void write_file(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_file(struct ar_responses_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     const struct ar_media *m = b->media;
@@ -121,7 +120,7 @@ static void write_file(struct ar_responses_enc *e, const struct ar_block *b)
     ar_jw_close(w, '}');
 }
 
-static void write_audio(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_audio(struct ar_responses_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     const struct ar_media *m = b->media;
@@ -182,20 +181,20 @@ static struct ar_str document_text(struct ar_responses_enc *e, const struct ar_b
     return s.p ? s : AR_LIT("");
 }
 
-static void write_document(struct ar_responses_enc *e, const struct ar_block *b)
+static void put_document(struct ar_responses_enc *e, const struct ar_block *b)
 {
     if (b->media && b->media->citations) {
         ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "citations",
                           "the upstream cannot cite documents");
     }
     if (!is_text_document(b)) {
-        write_file(e, b);
+        put_file(e, b);
         return;
     }
     ar_responses_put_input_text(e, document_text(e, b), b);
     for (const struct ar_block *i = b->inner; i; i = i->next) {
         if (i->kind == AR_IMAGE && i->media) {
-            write_image(e, i);
+            put_image(e, i);
         }
     }
 }
@@ -223,13 +222,13 @@ void ar_responses_put_part(struct ar_responses_enc *e, const struct ar_block *b)
 {
     switch (b->kind) {
     case AR_IMAGE:
-        write_image(e, b);
+        put_image(e, b);
         return;
     case AR_DOCUMENT:
-        write_document(e, b);
+        put_document(e, b);
         return;
     case AR_AUDIO:
-        write_audio(e, b);
+        put_audio(e, b);
         return;
     case AR_VIDEO:
         refuse(e, "video", "the upstream's dialect has no video");

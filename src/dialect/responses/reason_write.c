@@ -4,7 +4,7 @@
 
 #include "ir/opaque.h"
 
-bool ar_responses_keeps(const struct ar_responses_enc *e, const struct ar_opaque *sig)
+bool ar_responses_keeps_thinking(const struct ar_responses_enc *e, const struct ar_opaque *sig)
 {
     if (!sig || sig->form != AR_ENCRYPTED || sig->data.n == 0 || e->t->no_thinking) {
         return false;
@@ -12,26 +12,26 @@ bool ar_responses_keeps(const struct ar_responses_enc *e, const struct ar_opaque
     /* A place of unknown make: its own material came back to us unwrapped. */
     bool ours = e->native && sig->vendor == AR_VENDOR_OPENAI && sig->account.n == 0 &&
                 e->t->vendor == AR_VENDOR_OTHER;
-    return ours || ar_opaque_fits(sig, e->t->vendor, e->t->account,
-                                  ar_responses_can(e, AR_CAP(ACCOUNT_BOUND_THINKING)));
+    return ours ||
+           ar_opaque_fits(sig, e->t->vendor, e->t->account, AR_CAN(e, ACCOUNT_BOUND_THINKING));
 }
 
 /* One level down where a model does not know the word. */
 static enum ar_effort known_effort(struct ar_responses_enc *e, enum ar_effort level)
 {
-    if (level == AR_EFFORT_MAX && !ar_responses_can(e, AR_CAP(EFFORT_MAX))) {
+    if (level == AR_EFFORT_MAX && !AR_CAN(e, EFFORT_MAX)) {
         level = AR_EFFORT_XHIGH;
     }
-    if (level == AR_EFFORT_XHIGH && !ar_responses_can(e, AR_CAP(EFFORT_XHIGH))) {
+    if (level == AR_EFFORT_XHIGH && !AR_CAN(e, EFFORT_XHIGH)) {
         level = AR_EFFORT_HIGH;
     }
-    if (level == AR_EFFORT_NONE && !ar_responses_can(e, AR_CAP(EFFORT_NONE))) {
+    if (level == AR_EFFORT_NONE && !AR_CAN(e, EFFORT_NONE)) {
         level = AR_EFFORT_MINIMAL;
         ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED,
                           ar_responses_field(e, "reasoning_effort", "thinking"),
                           "the model always thinks");
     }
-    if (level == AR_EFFORT_MINIMAL && !ar_responses_can(e, AR_CAP(EFFORT_MINIMAL))) {
+    if (level == AR_EFFORT_MINIMAL && !AR_CAN(e, EFFORT_MINIMAL)) {
         level = AR_EFFORT_LOW;
     }
     return level;
@@ -54,9 +54,8 @@ static enum ar_effort wanted_effort(const struct ar_settings *s)
 static enum ar_effort settle_effort(struct ar_responses_enc *e)
 {
     enum ar_effort level = wanted_effort(&e->r->set);
-    bool refuses = ar_responses_has(e, AR_QUIRK(NO_REASONING_EFFORT));
-    bool knows = ar_responses_can(e, AR_CAP(REASONING)) && !refuses,
-         unknown = e->t->caps == 0 && !refuses;
+    bool refuses = AR_HAS(e, NO_REASONING_EFFORT);
+    bool knows = AR_CAN(e, REASONING) && !refuses, unknown = e->t->caps == 0 && !refuses;
     if (level == AR_EFFORT_UNSET || e->native) {
         return level;
     }
@@ -78,7 +77,7 @@ static enum ar_effort settle_effort(struct ar_responses_enc *e)
 static struct ar_str summary(const struct ar_responses_enc *e, enum ar_effort level)
 {
     const struct ar_settings *s = &e->r->set;
-    bool thinks = ar_responses_can(e, AR_CAP(REASONING)) && wanted_effort(s) != AR_EFFORT_NONE;
+    bool thinks = AR_CAN(e, REASONING) && wanted_effort(s) != AR_EFFORT_NONE;
     bool wants = s->show == AR_SHOW_SUMMARY ||
                  (s->show == AR_SHOW_UNSET &&
                   (level != AR_EFFORT_UNSET || s->reason_mode == AR_REASON_ADAPTIVE));

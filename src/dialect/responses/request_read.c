@@ -5,6 +5,20 @@
  * settings. */
 #include "dialect/responses/request_read.h"
 
+enum ar_code ar_responses_need(struct ar_responses_in *in, struct ar_jval obj, struct ar_str key,
+                               struct ar_jval *ret)
+{
+    *ret = ar_json_get(obj, key);
+    if (ar_json_is(*ret, AR_J_STRING)) {
+        return AR_OK;
+    }
+    if (ret->doc) {
+        return ar_json_wrong(*ret, "a string", in->err);
+    }
+    struct ar_str want = ar_arena_fmt(in->a, "an object with a string %.*s", AR_FMT(key));
+    return ar_json_wrong(obj, want.p ? want.p : "complete", in->err);
+}
+
 #include <stddef.h>
 
 typedef enum ar_code reader(struct ar_responses_in *in, struct ar_jval v);
@@ -14,7 +28,7 @@ static enum ar_code keep(struct ar_responses_in *in, enum ar_fate fate, struct a
 {
     struct ar_ext *x = ar_arena_new(in->a, struct ar_ext);
     if (!x) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     x->from = AR_DIALECT_RESPONSES;
     x->fate = fate;
@@ -124,9 +138,9 @@ static enum ar_code read_reasoning(struct ar_responses_in *in, struct ar_jval v)
     }
     struct ar_jval effort = ar_json_get_lit(v, "effort");
     enum ar_code c = ar_json_is_nil(effort) ? AR_OK : ar_responses_read_effort(in, effort);
-    s->summary = ar_responses_text_lit(in->a, v, "summary");
+    s->summary = ar_member_text_lit(in->a, v, "summary");
     if (s->summary.n == 0) {
-        s->summary = ar_responses_text_lit(in->a, v, "generate_summary");
+        s->summary = ar_member_text_lit(in->a, v, "generate_summary");
     }
     if (s->summary.n > 0 && !ar_str_is_lit(s->summary, "none")) {
         s->show = AR_SHOW_SUMMARY;
@@ -164,7 +178,7 @@ static enum ar_code read_format(struct ar_responses_in *in, struct ar_jval v)
     }
     s->format = AR_FORMAT_SCHEMA;
     s->schema = ar_json_raw(schema);
-    s->schema_name = ar_responses_text_lit(in->a, v, "name");
+    s->schema_name = ar_member_text_lit(in->a, v, "name");
     s->schema_description = ar_json_esc(ar_json_get_lit(v, "description"));
     if (ar_json_is_nil(strict)) {
         return AR_OK;
@@ -312,7 +326,7 @@ enum ar_code ar_responses_decode_request(struct ar_str body, const struct ar_wir
     struct ar_request *r = ar_arena_new(a, struct ar_request);
     struct ar_responses_in rd = {.a = a, .err = err, .r = r};
     if (!doc || !r) {
-        return ar_responses_too_large(&rd);
+        return ar_request_too_large(rd.err);
     }
     *doc = in && in->doc ? *in->doc : (struct ar_jdoc){.nodes = NULL};
     enum ar_code c = doc->nodes ? AR_OK : ar_json_parse(body, AR_JSON_DEPTH, a, doc, err);
@@ -338,7 +352,7 @@ enum ar_code ar_responses_decode_request(struct ar_str body, const struct ar_wir
     c = read_root(&rd, root);
     ar_map_done(&rd.names);
     if (c == AR_OK && ar_arena_finish(a) != AR_OK) {
-        c = ar_responses_too_large(&rd);
+        c = ar_request_too_large(rd.err);
     }
     if (c == AR_OK) {
         *ret = r;

@@ -17,7 +17,6 @@ struct ar_responses_in {
     struct ar_ext **ext_tail;
     struct ar_map names; /* of the tools so far; owned by the decoding */
 };
-enum ar_code ar_responses_too_large(const struct ar_responses_in *in);
 /* A member that must be a string: err names its path. */
 enum ar_code ar_responses_need(struct ar_responses_in *in, struct ar_jval obj, struct ar_str key,
                                struct ar_jval *ret) AR_MUST;

@@ -27,7 +27,7 @@ const char *ar_responses_field(const struct ar_responses_enc *e, const char *ope
 
 /* --- limits and sampling --- */
 
-static void write_limit(struct ar_responses_enc *e)
+static void put_limit(struct ar_responses_enc *e)
 {
     const struct ar_int *n = &e->r->set.max_tokens;
     const char *field = e->native ? "max_output_tokens" : "max_tokens";
@@ -35,7 +35,7 @@ static void write_limit(struct ar_responses_enc *e)
         return;
     }
     if (n->i <= 0 && !e->native) {
-        if (ar_responses_can(e, AR_CAP(CACHE_BREAKPOINTS))) { /* nothing but warms the cache */
+        if (AR_CAN(e, CACHE_BREAKPOINTS)) { /* nothing but warms the cache */
             ar_jw_key_raw(&e->w, "prompt_cache_options", AR_LIT("{\"prewarm\":true}"));
             return;
         }
@@ -52,12 +52,12 @@ static void write_limit(struct ar_responses_enc *e)
 }
 
 /* A reasoning model takes the default alone, which may be left out without harm. */
-static void write_num(struct ar_responses_enc *e, const char *name, const struct ar_num *n)
+static void put_num(struct ar_responses_enc *e, const char *name, const struct ar_num *n)
 {
     if (n->tri != AR_SET) {
         return;
     }
-    if (e->native || !ar_responses_can(e, AR_CAP(REASONING))) {
+    if (e->native || !AR_CAN(e, REASONING)) {
         ar_jw_key_n(&e->w, name, strlen(name));
         ar_jw_raw(&e->w, n->src);
     } else if (n->d < 1 || n->d > 1) {
@@ -79,12 +79,12 @@ static bool differs(const struct ar_num *n, double standard)
     return n->tri == AR_SET && (n->d < standard || n->d > standard);
 }
 
-static void write_sampling(struct ar_responses_enc *e)
+static void put_sampling(struct ar_responses_enc *e)
 {
     const struct ar_settings *s = &e->r->set;
-    write_limit(e);
-    write_num(e, "temperature", &s->temperature);
-    write_num(e, "top_p", &s->top_p);
+    put_limit(e);
+    put_num(e, "temperature", &s->temperature);
+    put_num(e, "top_p", &s->top_p);
     if (s->top_logprobs.tri == AR_SET && (s->logprobs || e->native)) {
         ar_jw_key_i64(&e->w, "top_logprobs", s->top_logprobs.i);
     }
@@ -115,7 +115,7 @@ static void plan_stops(struct ar_responses_enc *e)
 
 /* --- text --- */
 
-static void write_format(struct ar_responses_enc *e)
+static void put_format(struct ar_responses_enc *e)
 {
     const struct ar_settings *s = &e->r->set;
     struct ar_jw *w = &e->w;
@@ -140,7 +140,7 @@ static void write_format(struct ar_responses_enc *e)
     ar_jw_close(w, '}');
 }
 
-static void write_text(struct ar_responses_enc *e)
+static void put_text(struct ar_responses_enc *e)
 {
     const struct ar_settings *s = &e->r->set;
     if (s->format == AR_FORMAT_UNSET && !s->verbosity.n) {
@@ -149,7 +149,7 @@ static void write_text(struct ar_responses_enc *e)
     ar_jw_key(&e->w, "text");
     ar_jw_open(&e->w, '{');
     if (s->format != AR_FORMAT_UNSET) {
-        write_format(e);
+        put_format(e);
     }
     if (s->verbosity.n) {
         ar_jw_key_text(&e->w, "verbosity", s->verbosity);
@@ -161,7 +161,7 @@ static void write_text(struct ar_responses_enc *e)
 
 /* An id over 64 bytes is hashed: the vendor refuses it, and Claude Code's tells account and device.
  */
-static void write_user(struct ar_responses_enc *e)
+static void put_user(struct ar_responses_enc *e)
 {
     struct ar_str id = e->r->set.user_id;
     char hex[65];
@@ -179,7 +179,7 @@ static void write_user(struct ar_responses_enc *e)
     }
 }
 
-static void write_service(struct ar_responses_enc *e)
+static void put_service(struct ar_responses_enc *e)
 {
     const struct ar_settings *s = &e->r->set;
     bool is_openai = e->t->vendor == AR_VENDOR_OPENAI;
@@ -199,7 +199,7 @@ static void write_service(struct ar_responses_enc *e)
     if (s->cache_key.n && (same_words || is_openai)) {
         ar_jw_key_text(&e->w, "prompt_cache_key", s->cache_key);
     }
-    write_user(e);
+    put_user(e);
 }
 
 /* --- state --- */
@@ -214,7 +214,7 @@ static bool searches(const struct ar_request *r)
 }
 
 /* A client of this dialect said itself what is stored and included. */
-static void write_state(struct ar_responses_enc *e)
+static void put_state(struct ar_responses_enc *e)
 {
     struct ar_jw *w = &e->w;
     if (e->native) {
@@ -235,7 +235,7 @@ static void write_state(struct ar_responses_enc *e)
 
 /* Fields of this dialect that the IR has no name for go back verbatim; those of others meet their
  * fate. A dotted name is a member of an object that another writer makes. */
-static void write_extensions(struct ar_responses_enc *e)
+static void put_extensions(struct ar_responses_enc *e)
 {
     for (const struct ar_ext *x = e->r->ext; x; x = x->next) {
         bool streams = ar_str_is_lit(x->name, "stream_options");
@@ -269,13 +269,13 @@ enum ar_code ar_responses_encode_request(const struct ar_request *r, enum ar_op 
     ar_responses_put_messages(&e);
     ar_responses_put_tools(&e);
     ar_responses_put_reasoning(&e);
-    write_text(&e);
+    put_text(&e);
     if (op == AR_OP_GENERATE) {
-        write_sampling(&e);
+        put_sampling(&e);
         plan_stops(&e);
-        write_service(&e);
-        write_state(&e);
-        write_extensions(&e);
+        put_service(&e);
+        put_state(&e);
+        put_extensions(&e);
         if (t->stream) {
             ar_jw_key_bool(&e.w, "stream", true);
         }

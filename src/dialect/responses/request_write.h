@@ -20,14 +20,6 @@ struct ar_responses_enc {
     const struct ar_turn *calls; /* the last assistant turn that was written */
     unsigned marks_skip, marks_seen; /* cache marks: only the last four count */
 };
-static inline bool ar_responses_has(const struct ar_responses_enc *e, uint64_t quirk)
-{
-    return (e->t->quirks & quirk) != 0;
-}
-static inline bool ar_responses_can(const struct ar_responses_enc *e, uint64_t cap)
-{
-    return (e->t->caps & cap) != 0;
-}
 /* Notes a loss under the name that the client's dialect has for the field. */
 void ar_responses_lose(struct ar_responses_enc *e, enum ar_fate fate, enum ar_loss what,
                        const char *field, const char *why);
@@ -41,7 +33,7 @@ void ar_responses_put_tools(
     struct ar_responses_enc *e); /* tools_write.c: tools, tool_choice, parallel_tool_calls */
 void ar_responses_put_reasoning(struct ar_responses_enc *e); /* reason_write.c */
 /* May the thinking material go to this target? */
-bool ar_responses_keeps(const struct ar_responses_enc *e, const struct ar_opaque *sig);
+bool ar_responses_keeps_thinking(const struct ar_responses_enc *e, const struct ar_opaque *sig);
 
 /* part_write.c: one content part. Texts are of users and systems; *_said of the assistant. */
 void ar_responses_put_input_text(struct ar_responses_enc *e, struct ar_str esc,

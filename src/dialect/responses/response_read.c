@@ -9,11 +9,10 @@ static struct ar_fault bad(const char *why, enum ar_blame blame)
         .code = AR_UPSTREAM_ERROR, .blame = blame, .retry_after_ms = -1, .message = ar_str_of(why)};
 }
 
-void ar_responses_out_facts(struct ar_jval v, struct ar_arena *a, struct ar_response *ret)
+void ar_responses_read_facts(struct ar_jval v, struct ar_arena *a, struct ar_response *ret)
 {
-    struct ar_str id = ar_responses_text_lit(a, v, "id"),
-                  model = ar_responses_text_lit(a, v, "model"),
-                  tier = ar_responses_text_lit(a, v, "service_tier");
+    struct ar_str id = ar_member_text_lit(a, v, "id"), model = ar_member_text_lit(a, v, "model"),
+                  tier = ar_member_text_lit(a, v, "service_tier");
     ret->id = id.p ? ar_arena_copy(a, id) : ret->id;
     ret->model = model.p ? ar_arena_copy(a, model) : ret->model;
     ret->service_tier = tier.p ? ar_arena_copy(a, tier) : ret->service_tier;
@@ -48,8 +47,8 @@ static enum ar_stop_reason reason_of(struct ar_str word)
     return AR_STOP_OTHER;
 }
 
-bool ar_responses_out_stop(struct ar_jval v, struct ar_responses_seen seen, struct ar_arena *a,
-                           struct ar_stop *ret, struct ar_fault *ret_fault)
+bool ar_responses_read_stop(struct ar_jval v, struct ar_responses_seen seen, struct ar_arena *a,
+                            struct ar_stop *ret, struct ar_fault *ret_fault)
 {
     struct ar_str status = ar_json_esc(ar_json_get_lit(v, "status"));
     struct ar_jval error = ar_json_get_lit(v, "error");
@@ -65,7 +64,7 @@ bool ar_responses_out_stop(struct ar_jval v, struct ar_responses_seen seen, stru
     *ret = (struct ar_stop){.reason = AR_STOP_END};
     if (ar_str_is_lit(status, "incomplete")) {
         struct ar_jval why = ar_json_get_lit(v, "incomplete_details");
-        struct ar_str word = ar_responses_text_lit(a, why, "reason");
+        struct ar_str word = ar_member_text_lit(a, why, "reason");
         ret->reason = reason_of(word);
         ret->native = word.p ? ar_arena_copy(a, word) : word;
     } else if (seen.call) {
@@ -115,8 +114,8 @@ static void read_cites(struct read *rd, struct ar_jval list, struct ar_block *b)
 
 static void read_message(struct read *rd, struct ar_jval item)
 {
-    struct ar_block b = {.item_id = ar_responses_text_lit(rd->a, item, "id"),
-                         .phase = ar_responses_text_lit(rd->a, item, "phase")};
+    struct ar_block b = {.item_id = ar_member_text_lit(rd->a, item, "id"),
+                         .phase = ar_member_text_lit(rd->a, item, "phase")};
     for (struct ar_jiter it = ar_json_iter(ar_json_get_lit(item, "content")); ar_json_next(&it);) {
         struct ar_str refusal = ar_json_esc(ar_json_get_lit(it.val, "refusal"));
         struct ar_jval cites = ar_json_get_lit(it.val, "annotations");
@@ -136,7 +135,7 @@ static void read_message(struct read *rd, struct ar_jval item)
 
 static void read_reasoning(struct read *rd, struct ar_jval item)
 {
-    struct ar_block b = {.item_id = ar_responses_text_lit(rd->a, item, "id")};
+    struct ar_block b = {.item_id = ar_member_text_lit(rd->a, item, "id")};
     struct ar_str text = {0};
     for (struct ar_jiter it = ar_json_iter(ar_responses_out_thinking(item)); ar_json_next(&it);) {
         struct ar_str piece = ar_json_esc(ar_json_get_lit(it.val, "text"));
@@ -215,9 +214,9 @@ enum ar_code ar_responses_decode_response(struct ar_str body, const struct ar_re
     for (struct ar_jiter it = ar_json_iter(ar_json_get_lit(root, "output")); ar_json_next(&it);) {
         read_item(&rd, it.val);
     }
-    ar_responses_out_facts(root, a, r);
+    ar_responses_read_facts(root, a, r);
     r->logprobs = ar_responses_out_logprobs(ar_json_get_lit(root, "output"), a);
-    if (!ar_responses_out_stop(root, rd.seen, a, &r->stop, ret_fault)) {
+    if (!ar_responses_read_stop(root, rd.seen, a, &r->stop, ret_fault)) {
         return ret_fault->code;
     }
     r->has_stop = true;
@@ -251,7 +250,7 @@ enum ar_code ar_responses_observe(struct ar_str body, struct ar_arena *a, struct
             seen.refusal |= ar_json_esc(ar_json_get_lit(part.val, "refusal")).n > 0;
         }
     }
-    ar_responses_out_facts(root, a, ret);
-    ret->has_stop = ar_responses_out_stop(root, seen, a, &ret->stop, ret_fault);
+    ar_responses_read_facts(root, a, ret);
+    ret->has_stop = ar_responses_read_stop(root, seen, a, &ret->stop, ret_fault);
     return ret->has_stop ? AR_OK : ret_fault->code;
 }

@@ -46,10 +46,10 @@ bool ar_responses_out_call(struct ar_jval item, struct ar_arena *a, struct ar_bl
     *ret = (struct ar_block){.kind = AR_TOOL_USE,
                              .native = c->native,
                              .freeform = c->freeform,
-                             .id = ar_responses_text_lit(a, item, "call_id"),
-                             .item_id = ar_responses_text_lit(a, item, "id"),
-                             .ns = ar_responses_text_lit(a, item, "namespace")};
-    ret->name = ar_responses_text_lit(a, item, "name");
+                             .id = ar_member_text_lit(a, item, "call_id"),
+                             .item_id = ar_member_text_lit(a, item, "id"),
+                             .ns = ar_member_text_lit(a, item, "namespace")};
+    ret->name = ar_member_text_lit(a, item, "name");
     ret->name = c->name.p ? c->name : ar_responses_flat_name(ret->ns, ret->name, a);
     if (!ret->id.n) {
         ret->id = ret->item_id;
@@ -92,13 +92,13 @@ struct ar_str ar_responses_out_input(struct ar_jval item, struct ar_arena *a,
 
 void ar_responses_out_other(struct ar_jval item, struct ar_arena *a, struct ar_block *ret)
 {
-    struct ar_str type = ar_responses_text_lit(a, item, "type");
+    struct ar_str type = ar_member_text_lit(a, item, "type");
     struct ar_jval action = ar_json_get_lit(item, "action");
     *ret = (struct ar_block){.kind = AR_OPAQUE_ITEM,
                              .vendor = AR_VENDOR_OPENAI,
                              .name = type,
                              .raw = ar_json_raw(item),
-                             .item_id = ar_responses_text_lit(a, item, "id")};
+                             .item_id = ar_member_text_lit(a, item, "id")};
     ret->id = ret->item_id;
     if (ar_str_has_suffix(type, AR_LIT("_call"))) {
         ret->kind = AR_SERVER_TOOL_USE;
@@ -112,7 +112,7 @@ void ar_responses_out_other(struct ar_jval item, struct ar_arena *a, struct ar_b
 struct ar_opaque *ar_responses_out_sig(struct ar_jval item, const struct ar_target *t,
                                        struct ar_arena *a)
 {
-    struct ar_str data = ar_responses_text_lit(a, item, "encrypted_content");
+    struct ar_str data = ar_member_text_lit(a, item, "encrypted_content");
     struct ar_opaque *o = data.n ? ar_arena_new(a, struct ar_opaque) : NULL;
     if (!o || ar_opaque_unwrap(data, a, o)) {
         return o; /* a gateway behind this one wrapped it already */

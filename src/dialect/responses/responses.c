@@ -12,18 +12,6 @@ static void encode_count(int64_t tokens, struct ar_buf *out)
     ar_jw_close(&w, '}');
 }
 
-static int64_t decode_count(struct ar_str body, struct ar_arena *a)
-{
-    struct ar_jdoc doc;
-    int64_t n = -1;
-    if (ar_json_parse(body, 1, a, &doc, NULL) != AR_OK ||
-        ar_json_i64(ar_json_get_lit(ar_json_root(&doc), "input_tokens"), &n, NULL) != AR_OK ||
-        n < 0) {
-        return -1;
-    }
-    return n;
-}
-
 bool ar_responses_takes_url(const struct ar_block *b, const struct ar_target *t)
 {
     return (b->kind == AR_IMAGE || b->kind == AR_DOCUMENT) &&
@@ -52,7 +40,7 @@ const struct ar_dialect ar_dialect_responses = {
     .encode_request = ar_responses_encode_request,
     .decode_response = ar_responses_decode_response,
     .decode_error = ar_responses_decode_error,
-    .decode_count = decode_count,
+    .decode_count = ar_read_input_tokens,
     .observe = ar_responses_observe,
     .reader_new = ar_responses_reader_new,
     .read_frame = ar_responses_read_frame,

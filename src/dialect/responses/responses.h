@@ -4,9 +4,7 @@
 #ifndef AR_DIALECT_RESPONSES_RESPONSES_H
 #define AR_DIALECT_RESPONSES_RESPONSES_H
 
-#include "dialect/dialect.h"
-#include "json/scan.h"
-#include "json/write.h"
+#include "dialect/shared.h"
 
 /* The members of struct ar_dialect, facing a client. */
 enum ar_code ar_responses_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
@@ -45,9 +43,6 @@ bool ar_responses_read_next(struct ar_reader *r, struct ar_event *ret);
 bool ar_responses_read_lingers(const struct ar_reader *r);
 void ar_responses_reader_done(struct ar_reader *r);
 
-/* Decoded string member, or absent when missing, null or no string. */
-struct ar_str ar_responses_text(struct ar_arena *a, struct ar_jval obj, struct ar_str key);
-#define ar_responses_text_lit(a, obj, l) ar_responses_text((a), (obj), AR_LIT(l))
 /* A member of a namespace goes by "<ns>__<name>" everywhere but on this wire: IR names of tools and
  * calls are the flat ones, ns tells the first part. Arena; ns empty: the name itself. */
 struct ar_str ar_responses_flat_name(struct ar_str ns, struct ar_str name, struct ar_arena *a);

@@ -78,8 +78,8 @@ enum ar_responses_frame ar_responses_frame_of(struct ar_str type)
 
 bool ar_responses_note_end(struct ar_reader *r, struct ar_jval response)
 {
-    ar_responses_out_facts(response, r->a, &r->answer);
-    return ar_responses_out_stop(response, r->seen, r->a, &r->stop, &r->fault);
+    ar_responses_read_facts(response, r->a, &r->answer);
+    return ar_responses_read_stop(response, r->seen, r->a, &r->stop, &r->fault);
 }
 
 static void end_by_fault(struct ar_reader *r)
@@ -121,7 +121,7 @@ static void on_end(struct ar_reader *r, struct ar_jval root)
 static void on_created(struct ar_reader *r, struct ar_jval root)
 {
     if (!r->started) {
-        ar_responses_out_facts(ar_json_get_lit(root, "response"), r->a, &r->answer);
+        ar_responses_read_facts(ar_json_get_lit(root, "response"), r->a, &r->answer);
         ar_responses_start(r);
     }
 }
@@ -211,7 +211,7 @@ void ar_responses_read_eof(struct ar_reader *r, enum ar_eof eof)
         return;
     }
     if (r->relay) {
-        ar_responses_relay_eof(r);
+        ar_responses_relay_end(r);
     } else {
         ar_responses_fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
     }

@@ -33,10 +33,10 @@ struct ar_str ar_responses_out_logprobs(struct ar_jval output, struct ar_arena *
 struct ar_jval ar_responses_out_thinking(struct ar_jval item);
 
 /* id, model, created, service_tier, usage of a response object. Copies into the arena. */
-void ar_responses_out_facts(struct ar_jval response, struct ar_arena *a, struct ar_response *ret);
+void ar_responses_read_facts(struct ar_jval response, struct ar_arena *a, struct ar_response *ret);
 /* How a response object ended. false: it failed or was cancelled, and *ret_fault says how. */
-bool ar_responses_out_stop(struct ar_jval response, struct ar_responses_seen seen,
-                           struct ar_arena *a, struct ar_stop *ret, struct ar_fault *ret_fault);
+bool ar_responses_read_stop(struct ar_jval response, struct ar_responses_seen seen,
+                            struct ar_arena *a, struct ar_stop *ret, struct ar_fault *ret_fault);
 
 /* --- the stream --- */
 
@@ -106,6 +106,6 @@ void ar_responses_items_end(struct ar_reader *r, struct ar_jval output);
 
 /* stream_relay.c */
 void ar_responses_relay_frame(struct ar_reader *r, const struct ar_frame *f);
-void ar_responses_relay_eof(struct ar_reader *r);
+void ar_responses_relay_end(struct ar_reader *r);
 
 #endif

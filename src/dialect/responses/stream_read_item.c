@@ -171,8 +171,8 @@ static void note_item(struct ar_reader *r, struct ar_responses_item *o, struct a
 {
     struct ar_str type = ar_json_esc(ar_json_get_lit(item, "type"));
     struct ar_block b;
-    struct ar_str id = ar_responses_text_lit(r->a, item, "id"),
-                  phase = ar_responses_text_lit(r->a, item, "phase");
+    struct ar_str id = ar_member_text_lit(r->a, item, "id"),
+                  phase = ar_member_text_lit(r->a, item, "phase");
     o->kind = ar_str_is_lit(type, "message")          ? AR_RI_MESSAGE
               : ar_str_is_lit(type, "reasoning")      ? AR_RI_THINKING
               : ar_responses_out_call(item, r->a, &b) ? AR_RI_CALL

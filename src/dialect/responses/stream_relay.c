@@ -114,7 +114,7 @@ static void on_event(struct ar_reader *r, enum ar_responses_frame kind, struct a
     struct ar_str text = ar_json_esc(ar_json_get_lit(root, "delta"));
     switch (kind) {
     case AR_RF_CREATED:
-        ar_responses_out_facts(ar_json_get_lit(root, "response"), r->a, &r->answer);
+        ar_responses_read_facts(ar_json_get_lit(root, "response"), r->a, &r->answer);
         put_start(r, raw);
         return;
     case AR_RF_ADDED:
@@ -188,7 +188,7 @@ void ar_responses_relay_frame(struct ar_reader *r, const struct ar_frame *f)
     }
 }
 
-void ar_responses_relay_eof(struct ar_reader *r)
+void ar_responses_relay_end(struct ar_reader *r)
 {
     struct ar_str none = AR_LIT("");
     if (r->failing) {

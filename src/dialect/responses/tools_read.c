@@ -78,7 +78,7 @@ static enum ar_code add(struct ar_responses_in *in, const struct ar_tool *from)
     }
     struct ar_tool *t = ar_arena_new(in->a, struct ar_tool);
     if (!t) {
-        return ar_responses_too_large(in);
+        return ar_request_too_large(in->err);
     }
     *t = *from;
     if (has_name) {
@@ -136,7 +136,7 @@ static enum ar_code read_member(struct ar_responses_in *in, struct ar_jval v,
     t.defer = ar_json_is(ar_json_get_lit(v, "defer_loading"), AR_J_TRUE);
     if (is_custom) {
         t.grammar = ar_json_esc(ar_json_get_lit(format, "definition"));
-        t.syntax = ar_responses_text_lit(in->a, format, "syntax");
+        t.syntax = ar_member_text_lit(in->a, format, "syntax");
         return add(in, &t);
     }
     if (!ar_json_is_nil(schema) && !ar_json_is(schema, AR_J_OBJECT)) {
@@ -243,10 +243,9 @@ static enum ar_code add_name(struct ar_responses_in *in, struct ar_jval v, struc
     if (c != AR_OK) {
         return c;
     }
-    name = is_named
-               ? ar_responses_flat_name(ar_responses_text_lit(in->a, v, "namespace"), name, in->a)
-               : ar_responses_server_name(name);
-    return ar_name_new(in->a, name, tail) ? AR_OK : ar_responses_too_large(in);
+    name = is_named ? ar_responses_flat_name(ar_member_text_lit(in->a, v, "namespace"), name, in->a)
+                    : ar_responses_server_name(name);
+    return ar_name_new(in->a, name, tail) ? AR_OK : ar_request_too_large(in->err);
 }
 
 static enum ar_code read_allowed(struct ar_responses_in *in, struct ar_jval v)

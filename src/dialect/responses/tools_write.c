@@ -18,22 +18,12 @@ struct ar_str ar_responses_tool_name(const struct ar_responses_enc *e, struct ar
     return ar_tool_name(name, NAME_MAX_BYTES, e->a);
 }
 
-static void add_undo(struct ar_responses_enc *e, enum ar_undo_how how, struct ar_str sent,
-                     struct ar_str name)
-{
-    struct ar_undo *u = ar_arena_new(e->a, struct ar_undo);
-    if (u) {
-        *u = (struct ar_undo){.how = how, .sent = sent, .name = name};
-        *e->undo_tail = u;
-        e->undo_tail = &u->next;
-    }
-}
-
 static struct ar_str name_with_undo(struct ar_responses_enc *e, struct ar_str name)
 {
     struct ar_str sent = ar_responses_tool_name(e, name);
     if (!ar_str_is(sent, name)) {
-        add_undo(e, AR_UNDO_NAME, sent, name);
+        ar_undo_add(&e->undo_tail, e->a,
+                    (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
     }
     return sent;
 }
@@ -86,7 +76,7 @@ static void put_description(struct ar_responses_enc *e, const struct ar_tool *t)
     }
 }
 
-static void write_function(struct ar_responses_enc *e, const struct ar_tool *t)
+static void put_function(struct ar_responses_enc *e, const struct ar_tool *t)
 {
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
@@ -106,7 +96,7 @@ static void write_function(struct ar_responses_enc *e, const struct ar_tool *t)
     }
 }
 
-static void write_custom(struct ar_responses_enc *e, const struct ar_tool *t)
+static void put_custom(struct ar_responses_enc *e, const struct ar_tool *t)
 {
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
@@ -125,13 +115,14 @@ static void write_custom(struct ar_responses_enc *e, const struct ar_tool *t)
 }
 
 /* A custom tool for a place that has none: a function with one string, its grammar in words. */
-static void write_freeform(struct ar_responses_enc *e, const struct ar_tool *t)
+static void put_freeform(struct ar_responses_enc *e, const struct ar_tool *t)
 {
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "function");
     struct ar_str sent = name_with_undo(e, t->name);
-    add_undo(e, AR_UNDO_FREEFORM, sent, t->name);
+    ar_undo_add(&e->undo_tail, e->a,
+                (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
     ar_jw_key_text(w, "name", sent);
     if (t->description.n > 0 || t->grammar.n > 0) {
         ar_jw_key_raw(w, "description", AR_LIT("\""));
@@ -156,7 +147,7 @@ static bool is_spaced(const struct ar_responses_enc *e, const struct ar_tool *t)
 }
 
 /* All members of the space that t is the first of. */
-static void write_space(struct ar_responses_enc *e, const struct ar_tool *t)
+static void put_space(struct ar_responses_enc *e, const struct ar_tool *t)
 {
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
@@ -216,7 +207,7 @@ static void drop_member(struct ar_responses_enc *e, struct ar_jval root, struct 
 }
 
 /* Anthropic's web_search_*, Chat's web_search_options, Gemini's googleSearch. */
-static void write_search(struct ar_responses_enc *e, const struct ar_tool *t)
+static void put_search(struct ar_responses_enc *e, const struct ar_tool *t)
 {
     struct ar_jw *w = &e->w;
     struct ar_jdoc doc;
@@ -282,12 +273,12 @@ static bool is_wire_form(struct ar_responses_enc *e, const struct ar_tool *t)
     return is_named && ar_json_esc(ar_json_get_lit(root, "type")).n > 0;
 }
 
-static void write_tool(struct ar_responses_enc *e, const struct ar_tool *t)
+static void put_tool(struct ar_responses_enc *e, const struct ar_tool *t)
 {
     bool own = t->vendor == AR_VENDOR_OPENAI && t->raw.n > 0 && e->r->dialect != AR_DIALECT_CHAT;
     if (is_spaced(e, t)) {
         if (is_first_of_space(e, t)) {
-            write_space(e, t);
+            put_space(e, t);
         }
     } else if (e->native && t->ns.n == 0 && is_wire_form(e, t)) {
         name_with_undo(e, t->name);
@@ -295,15 +286,15 @@ static void write_tool(struct ar_responses_enc *e, const struct ar_tool *t)
     } else if (t->kind == AR_TOOL_SERVER && own) {
         ar_jw_raw(&e->w, t->raw);
     } else if (t->kind == AR_TOOL_SERVER) {
-        write_search(e, t);
+        put_search(e, t);
     } else if (t->kind == AR_TOOL_CUSTOM) {
-        e->official ? write_custom(e, t) : write_freeform(e, t);
+        e->official ? put_custom(e, t) : put_freeform(e, t);
     } else {
-        write_function(e, t);
+        put_function(e, t);
     }
 }
 
-static unsigned write_list(struct ar_responses_enc *e)
+static unsigned put_list(struct ar_responses_enc *e)
 {
     unsigned n = 0;
     for (const struct ar_tool *t = e->r->tools; t; t = t->next) {
@@ -317,7 +308,7 @@ static unsigned write_list(struct ar_responses_enc *e)
             ar_jw_key(&e->w, "tools");
             ar_jw_open(&e->w, '[');
         }
-        write_tool(e, t);
+        put_tool(e, t);
     }
     if (n > 0) {
         ar_jw_close(&e->w, ']');
@@ -337,12 +328,12 @@ static struct ar_str wire_type(struct ar_responses_enc *e, const struct ar_tool 
     struct ar_str type = {0};
     if (t->kind == AR_TOOL_SERVER && t->vendor == AR_VENDOR_OPENAI && t->raw.n > 0 &&
         ar_json_parse(t->raw, 1, e->a, &doc, NULL) == AR_OK) {
-        type = ar_responses_text_lit(e->a, ar_json_root(&doc), "type");
+        type = ar_member_text_lit(e->a, ar_json_root(&doc), "type");
     }
     return type.n ? type : t->name;
 }
 
-static void write_name(struct ar_responses_enc *e, struct ar_str name)
+static void put_name(struct ar_responses_enc *e, struct ar_str name)
 {
     struct ar_jw *w = &e->w;
     const struct ar_tool *t = ar_responses_find_tool(e, name);
@@ -368,7 +359,7 @@ static void write_name(struct ar_responses_enc *e, struct ar_str name)
     ar_jw_close(w, '}');
 }
 
-static void write_allowed(struct ar_responses_enc *e)
+static void put_allowed(struct ar_responses_enc *e)
 {
     struct ar_jw *w = &e->w;
     bool must = e->r->set.choice == AR_CHOICE_ALLOWED_REQUIRED;
@@ -378,13 +369,13 @@ static void write_allowed(struct ar_responses_enc *e)
     ar_jw_key(w, "tools");
     ar_jw_open(w, '[');
     for (const struct ar_name *n = e->r->set.choice_names; n; n = n->next) {
-        write_name(e, n->s);
+        put_name(e, n->s);
     }
     ar_jw_close(w, ']');
     ar_jw_close(w, '}');
 }
 
-static void write_choice(struct ar_responses_enc *e, unsigned tools)
+static void put_choice(struct ar_responses_enc *e, unsigned tools)
 {
     const struct ar_settings *s = &e->r->set;
     bool forces = s->choice == AR_CHOICE_REQUIRED || s->choice == AR_CHOICE_NAMED ||
@@ -406,7 +397,7 @@ static void write_choice(struct ar_responses_enc *e, unsigned tools)
         ar_jw_lit(&e->w, "none");
         return;
     case AR_CHOICE_REQUIRED:
-        if (ar_responses_has(e, AR_QUIRK(NO_TOOL_CHOICE_REQUIRED))) {
+        if (AR_HAS(e, NO_TOOL_CHOICE_REQUIRED)) {
             ar_responses_lose(e, AR_FATE_WARN, AR_EMULATED, "tool_choice",
                               "the upstream cannot be made to call any tool");
             ar_jw_lit(&e->w, "auto");
@@ -415,10 +406,10 @@ static void write_choice(struct ar_responses_enc *e, unsigned tools)
         }
         return;
     case AR_CHOICE_NAMED:
-        write_name(e, s->choice_names ? s->choice_names->s : AR_LIT(""));
+        put_name(e, s->choice_names ? s->choice_names->s : AR_LIT(""));
         return;
     default:
-        write_allowed(e);
+        put_allowed(e);
         return;
     }
 }
@@ -447,13 +438,13 @@ static void undo_history_names(struct ar_responses_enc *e)
 
 void ar_responses_put_tools(struct ar_responses_enc *e)
 {
-    unsigned tools = write_list(e);
+    unsigned tools = put_list(e);
     undo_history_names(e);
-    write_choice(e, tools);
+    put_choice(e, tools);
     if (e->r->set.parallel != AR_SET || tools == 0) {
         return;
     }
-    if (!ar_responses_has(e, AR_QUIRK(NO_PARALLEL_FLAG))) {
+    if (!AR_HAS(e, NO_PARALLEL_FLAG)) {
         ar_jw_key_bool(&e->w, "parallel_tool_calls", e->r->set.parallel_on);
     } else if (!e->r->set.parallel_on) {
         ar_responses_lose(e, AR_FATE_WARN, AR_DROPPED,

@@ -1,0 +1,28 @@
+/* Small things that the files of several dialects do alike. Pure; any thread. */
+#ifndef AR_DIALECT_SHARED_H
+#define AR_DIALECT_SHARED_H
+
+#include "dialect/dialect.h"
+#include "json/scan.h"
+#include "json/write.h"
+
+/* What tells the encoder of a request: does the target's model have the capability, does its place
+ * have the quirk? e: the state of an encoding, whose member t is the target. */
+#define AR_CAN(e, id) (((e)->t->caps & AR_CAP(id)) != 0)
+#define AR_HAS(e, id) (((e)->t->quirks & AR_QUIRK(id)) != 0)
+
+/* Decoded string member, or absent when missing, null or no string. Frame or arena. */
+struct ar_str ar_member_text(struct ar_arena *a, struct ar_jval obj, struct ar_str key);
+#define ar_member_text_lit(a, obj, l) ar_member_text((a), (obj), AR_LIT(l))
+
+/* AR_TOO_LARGE: a client's request needs more than its arena. */
+enum ar_code ar_request_too_large(struct ar_err *err);
+
+/* A row of the undo list at *tail. Without memory it is left out, and the arena's state tells. */
+void ar_undo_add(struct ar_undo ***tail, struct ar_arena *a, struct ar_undo row);
+
+/* {"input_tokens":N}, as most dialects tell a count; -1: it is none. */
+void ar_put_input_tokens(int64_t tokens, struct ar_buf *out);
+int64_t ar_read_input_tokens(struct ar_str body, struct ar_arena *a);
+
+#endif
