@@ -62,8 +62,20 @@ static enum ar_code unknown_key(struct ar_loader *l, const struct ar_tree *t, st
                                    AR_FMT(path), LATER[i].doc);
         }
     }
+    for (unsigned i = 0; i < AR_OPTION_COUNT; i++) {
+        struct ar_str other = ar_str_of(ar_option_row(i)->path);
+        if (is_root && ar_conf_is_root(i) && ar_str_has_prefix(other, path) &&
+            other.p[path.n] == '.') {
+            return ar_conf_at_line(l, t->line, "%.*s is a group of options, such as %s",
+                                   AR_FMT(path), other.p);
+        }
+        if (is_root != ar_conf_is_root(i) && ar_str_is(path, other)) {
+            return ar_conf_at_line(l, t->line, "%.*s is an option %s", AR_FMT(path),
+                                   is_root ? "of an entry of upstreams" : "of the top level");
+        }
+    }
     const char *best = NULL;
-    unsigned best_distance = 4;
+    unsigned best_distance = path.n < 7 ? (unsigned)(path.n + 1) / 2 : 4;
     for (unsigned i = 0; i < AR_OPTION_COUNT + 4; i++) {
         const char *name =
             i < AR_OPTION_COUNT ? (ar_conf_is_root(i) == is_root ? ar_option_row(i)->path : NULL)
@@ -139,8 +151,7 @@ static enum ar_code read_key_map(struct ar_loader *l, struct ar_conf_upstream *u
 #undef NUMBER
     struct ar_tree *secret = ar_tree_get(t, AR_LIT("secret"));
     if (!secret || secret->kind != AR_TREE_SCALAR) {
-        return ar_conf_at_line(l, t->line, "a key of upstream %.*s needs a %s", AR_FMT(u->name),
-                               "secret");
+        return ar_conf_at_line(l, t->line, "an entry of keys needs a %s", "secret");
     }
     unsigned before = u->key_count;
     ar_config_set_keys(l->c, u, secret->value,
@@ -213,6 +224,10 @@ static enum ar_code read_models(struct ar_loader *l, struct ar_conf_upstream *u,
                                        AR_FMT(AR_LIT("models")),
                                        "a name or {from: name, to: name}");
             }
+            if (ar_str_find_char(to->value, '*') < to->value.n) {
+                return ar_conf_at_line(l, to->line, "to must be %s, not %.*s", "one model's name",
+                                       AR_FMT(ar_str_head(to->value, 60)));
+            }
             m->from = from->value;
             m->to = to->value;
         } else if (e->kind != AR_TREE_SCALAR) {
@@ -221,6 +236,20 @@ static enum ar_code read_models(struct ar_loader *l, struct ar_conf_upstream *u,
         }
     }
     return AR_OK;
+}
+
+/* A name that may stand in a request and does not say how long it is. */
+static bool is_header_name(struct ar_str name)
+{
+    static const char *const FRAMING[] = {"content-length", "transfer-encoding", "connection"};
+    bool ok = name.n > 0;
+    for (size_t i = 0; i < name.n; i++) {
+        ok &= name.p[i] > ' ' && name.p[i] < 127 && !strchr("\"(),/:;<=>?@[\\]{}", name.p[i]);
+    }
+    for (unsigned i = 0; i < COUNT(FRAMING); i++) {
+        ok &= !ar_str_is_nocase(name, ar_str_of(FRAMING[i]));
+    }
+    return ok;
 }
 
 static enum ar_code read_headers(struct ar_loader *l, struct ar_conf_upstream *u,
@@ -236,7 +265,11 @@ static enum ar_code read_headers(struct ar_loader *l, struct ar_conf_upstream *u
     }
     u->headers = ar_arena_zalloc(&l->c->arena, (n + 1) * sizeof *u->headers);
     for (const struct ar_tree *m = t->first; m && u->headers; m = m->next) {
-        bool bad = m->kind != AR_TREE_SCALAR || m->key.n == 0;
+        if (!is_header_name(m->key)) {
+            return ar_conf_at_line(l, m->line, "%.*s is no header%s",
+                                   AR_FMT(ar_str_head(m->key, 60)), " that can be set");
+        }
+        bool bad = m->kind != AR_TREE_SCALAR;
         for (size_t i = 0; i < m->value.n; i++) {
             bad |= (unsigned char)m->value.p[i] < 0x20;
         }
@@ -364,11 +397,11 @@ static enum ar_code read_file(struct ar_loader *l, struct ar_buf *text)
     while ((n = fread(piece, 1, sizeof piece, f)) > 0) {
         ar_buf_put(text, piece, n);
     }
-    bool failed = ferror(f) != 0;
+    int failed = ferror(f) ? errno : 0;
     (void)fclose(f);
-    if (failed || ar_buf_finish(text) != AR_OK) {
+    if (failed != 0 || ar_buf_finish(text) != AR_OK) {
         return ar_fail(l->err, AR_INVALID_REQUEST, "cannot read %s: %s", l->c->path.p,
-                       failed ? "read error" : "over 4 MiB");
+                       failed != 0 ? strerror(failed) : "over 4 MiB");
     }
     return AR_OK;
 }

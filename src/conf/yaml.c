@@ -14,6 +14,7 @@ struct reader {
     struct ar_arena *arena;
     struct ar_err *err;
     unsigned depth;
+    bool bare_list; /* "[${" stands in the text: the usual fault */
 };
 
 enum { DEPTH_MAX = 32 };
@@ -31,9 +32,8 @@ static enum ar_code next_event(struct reader *r, yaml_event_t *ret)
         return AR_OK;
     }
     const char *hint = r->parser.problem ? r->parser.problem : "cannot be read";
-    return ar_fail(r->err, AR_INVALID_REQUEST,
-                   "line %zu: %s (a list item like [${X}] needs quotes: [\"${X}\"])",
-                   r->parser.problem_mark.line + 1, hint);
+    return ar_fail(r->err, AR_INVALID_REQUEST, "line %zu: %s%s", r->parser.problem_mark.line + 1,
+                   hint, r->bare_list ? " (a list item like [${X}] needs quotes: [\"${X}\"])" : "");
 }
 
 /* The value of ${name} or ${name:default}; text is what stands between the braces. */
@@ -143,7 +143,7 @@ static enum ar_code read_node(struct reader *r, yaml_event_t *ev, struct ar_tree
     enum ar_code code = AR_OK;
     size_t line = ev->start_mark.line;
     yaml_event_type_t type = ev->type;
-    ret->line = (unsigned)line + 1;
+    ret->line = ret->line > 0 ? ret->line : (unsigned)line + 1; /* in a map: the key's */
     if (type == YAML_SCALAR_EVENT) {
         code = read_scalar(r, ev, ret);
     }
@@ -163,6 +163,7 @@ static enum ar_code read_node(struct reader *r, yaml_event_t *ev, struct ar_tree
 
 static enum ar_code read_document(struct reader *r, struct ar_tree *root)
 {
+    bool has_root = false;
     for (;;) {
         yaml_event_t ev;
         enum ar_code code = next_event(r, &ev);
@@ -170,7 +171,13 @@ static enum ar_code read_document(struct reader *r, struct ar_tree *root)
             return code;
         }
         yaml_event_type_t type = ev.type;
-        if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_START_EVENT) {
+        if (has_root && type == YAML_DOCUMENT_START_EVENT) {
+            size_t line = ev.start_mark.line;
+            yaml_event_delete(&ev);
+            return bad(r, line, "a second document; only one is read");
+        }
+        if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_START_EVENT ||
+            type == YAML_DOCUMENT_END_EVENT) {
             yaml_event_delete(&ev);
             continue;
         }
@@ -178,14 +185,21 @@ static enum ar_code read_document(struct reader *r, struct ar_tree *root)
             yaml_event_delete(&ev);
             return AR_OK;
         }
-        return read_node(r, &ev, root);
+        code = read_node(r, &ev, root);
+        has_root = true;
+        if (code != AR_OK) {
+            return code;
+        }
     }
 }
 
 enum ar_code ar_tree_parse(struct ar_str text, const char *(*getenv_fn)(const char *),
                            struct ar_arena *a, struct ar_tree **ret, struct ar_err *err)
 {
-    struct reader r = {.getenv_fn = getenv_fn, .arena = a, .err = err};
+    struct reader r = {.getenv_fn = getenv_fn,
+                       .arena = a,
+                       .err = err,
+                       .bare_list = ar_str_find(text, AR_LIT("[${")) < text.n};
     struct ar_tree *root = ar_arena_new(a, struct ar_tree);
     if (!root || !yaml_parser_initialize(&r.parser)) {
         return ar_fail(err, AR_TOO_LARGE, "the configuration is too large");

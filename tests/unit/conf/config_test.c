@@ -332,6 +332,10 @@ static void test_unknown_keys_name_the_nearest(void **state)
     check_refused("upstreams:\n  - name: a\n    model: [m]\n", ":3", "did you mean models?");
     check_refused("upstreams: [{keys: [{secret: k, wait: 2}]}]\n", ":1", "wait");
     check_refused("quite_something_else: 1\n", ":1", "quite_something_else");
+    check_refused("log: debug\n", ":1", "such as log.level");
+    check_refused("timeout: 3\n", ":1", "an entry of upstreams");
+    check_refused("upstreams: [{workers: 3}]\n", ":1", "the top level");
+    check_refused("server:\n  port: 1\n", ":1", "server");
 }
 
 static void test_options_of_later_versions_are_refused(void **state)
@@ -381,6 +385,11 @@ static void test_wrong_values_are_refused_with_their_line(void **state)
     check_refused("upstreams: [{models: [{from: m}]}]\n", ":1", "from");
     check_refused("upstreams: [{headers: [a]}]\n", ":1", "map");
     check_refused("upstreams: [{headers: {a: \"x\\r\\ny: z\"}}]\n", ":1", "single-line");
+    check_refused("upstreams:\n  - models: [{from: \"a/*\",\n      to: \"b/*\"}]\n", ":3",
+                  "one model");
+    check_refused("upstreams: [{headers: {\"x y\": z}}]\n", ":1", "no header");
+    check_refused("upstreams: [{headers: {Content-Length: 1}}]\n", ":1", "no header");
+    check_refused("listen: a:1\n---\nlisten: b:1\n", "line 2", "second document");
     check_refused("aliases: [a]\n", ":1", "map");
     check_refused("aliases: {a: \"@preset/b\"}\n", ":1", "a model's name");
     check_refused("aliases: {a: {b: c}}\n", ":1", "a model's name");
@@ -636,10 +645,10 @@ static void test_odd_names_are_shown_as_json(void **state)
 {
     (void)state;
     struct ar_config *c =
-        load_good("aliases: {'a\"b': m}\nupstreams: [{name: u, headers: {'h\"\\': v}}]\n");
+        load_good("aliases: {'a\"b\\': m}\nupstreams: [{name: u, headers: {\"h'\": v}}]\n");
     struct shown s;
     show(&s, c); /* parses what is shown */
-    CHECK_STR(shown_part(&s, -1, "aliases.a\"b", "value"), "m");
+    CHECK_STR(shown_part(&s, -1, "aliases.a\"b\\", "value"), "m");
     unshow(&s);
     ar_config_free(c);
 }
