@@ -161,13 +161,15 @@ static int run(struct ar_args args)
     }
     return args.argc == 1 && ar_args_flag(args, 0, "--help")
                ? ar_print_help(&ar_command_docs)
-               : ar_usage_error(&ar_command_docs, "wants one page",
-                                args.argc > 0 ? args.argv[0] : "");
+               : ar_usage_error(&ar_command_docs,
+                                args.argc == 1 ? "there is no page" : "wants one page",
+                                args.argc == 1 ? args.argv[0] : "");
 }
 
 const struct ar_command ar_command_docs = {
     .name = "docs",
     .usage = "docs options|errors|providers|endpoints|metrics",
+    .brief = "print a reference page",
     .doc = "Prints a reference page as Markdown, from the program's own tables.",
     .run = run,
 };

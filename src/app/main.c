@@ -17,7 +17,7 @@ static int help(FILE *out)
 {
     (void)fprintf(out, "AnyRouter %s, an LLM API gateway.\n\n", AR_VERSION);
     for (unsigned i = 0; COMMANDS[i]; i++) {
-        (void)fprintf(out, "  anyrouter %s\n", COMMANDS[i]->usage);
+        (void)fprintf(out, "  anyrouter %s\n      %s\n", COMMANDS[i]->usage, COMMANDS[i]->brief);
     }
     (void)fprintf(out, "\nanyrouter COMMAND --help says more.\n");
     return out == stdout ? 0 : 2;

@@ -172,16 +172,18 @@ static enum ar_code lock_data_dir(struct ar_app *app, struct ar_err *err)
                        "cannot make the data folder %.100s: %s (--data-dir names another)", path,
                        strerror(errno));
     }
-    size_t n = strlen(path);
-    (void)snprintf(path + n, sizeof path - n, "/lock");
+    int n = (int)strlen(path);
+    (void)snprintf(path + n, sizeof path - (size_t)n, "/lock");
     app->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (app->lock_fd < 0) {
-        return ar_fail(err, AR_INTERNAL, "cannot write %.100s: %s", path, strerror(errno));
+        return ar_fail(err, AR_INTERNAL,
+                       "cannot write %.100s: %s (--data-dir names another folder)", path,
+                       strerror(errno));
     }
     if (flock(app->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         return ar_fail(err, AR_CONFLICT,
-                       "another anyrouter uses the data folder of %.100s; --data-dir names another",
-                       path);
+                       "another anyrouter uses the data folder %.*s; --data-dir names another",
+                       n < 100 ? n : 100, path);
     }
     return AR_OK;
 }
@@ -329,8 +331,14 @@ static int run(struct ar_args args)
 const struct ar_command ar_command_serve = {
     .name = "serve",
     .usage = "serve [--config F] [--listen A] [--data-dir D] [--allow-open]",
-    .doc = "Runs the gateway. Without --config: $ANYROUTER_CONFIG, ./anyrouter.yaml, "
-           "/etc/anyrouter/anyrouter.yaml, else defaults.\n"
+    .brief = "run the gateway",
+    .doc = "--config F    the file; else $ANYROUTER_CONFIG, ./anyrouter.yaml, "
+           "/etc/anyrouter/anyrouter.yaml, else\n"
+           "              defaults and the environment\n"
+           "--listen A    host:port instead of the file's; several with commas\n"
+           "--data-dir D  folder of its lock; else $XDG_DATA_HOME/anyrouter, else "
+           "/var/lib/anyrouter\n"
+           "--allow-open  allow keys on a public address though anybody there can use them\n\n"
            "SIGTERM drains and stops, a second one stops at once; SIGHUP or a change of the file "
            "reloads it.",
     .run = run,

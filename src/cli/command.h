@@ -9,7 +9,9 @@ struct ar_args { /* what stands behind the command's name */
     char **argv;
 };
 struct ar_command {
-    const char *name, *usage, *doc;
+    const char *name, *usage;
+    const char *brief; /* a line in the list of commands */
+    const char *doc;
     int (*run)(struct ar_args args); /* exit code: 0, 1 error, 2 usage */
 };
 extern const struct ar_command ar_command_config, ar_command_models, ar_command_translate,

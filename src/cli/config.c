@@ -113,12 +113,15 @@ static int run(struct ar_args args)
             return PARTS[i].run(&w);
         }
     }
-    return ar_usage_error(&ar_command_config, "wants show, check or path", w.what ? w.what : "");
+    return ar_usage_error(&ar_command_config,
+                          w.what ? "wants show, check or path, not" : "wants show, check or path",
+                          w.what ? w.what : "");
 }
 
 const struct ar_command ar_command_config = {
     .name = "config",
     .usage = "config show|check|path [--config F] [--listen A] [--allow-open] [--sources] [--json]",
+    .brief = "show, check or find the configuration",
     .doc = "show   print every value, secrets masked; --sources says where each came from and its "
            "range\n"
            "check  load as the server would, certificate and key too, and say what is wrong\n"

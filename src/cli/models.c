@@ -173,6 +173,7 @@ static int run(struct ar_args args)
 const struct ar_command ar_command_models = {
     .name = "models",
     .usage = "models [--config F] [--listen A] [--json]",
+    .brief = "list the models of the running gateway",
     .doc = "Lists the models of the running gateway.",
     .run = run,
 };

@@ -77,7 +77,7 @@ static enum ar_code check_addresses(const struct ar_config *c, struct ar_err *er
         uint16_t port;
         if (ar_listen_address(c->listen.v[i], &host, &port) != AR_OK) {
             return ar_fail(err, AR_INVALID_REQUEST,
-                           "not an address to listen on: %.*s (want host:port)",
+                           "listen: not an address to listen on: %.*s (want host:port)",
                            AR_FMT(c->listen.v[i]));
         }
     }

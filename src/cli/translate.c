@@ -309,6 +309,7 @@ const struct ar_command ar_command_translate = {
     .name = "translate",
     .usage = "translate --from D --to D [--answer] [--stream] [--model M] [--provider P] "
              "[--strict] FILE",
+    .brief = "show what one translation does, without a network",
     .doc = "Shows what one translation does, without a network.\n\n"
            "A request of dialect --from is printed as an upstream of dialect --to would get it;\n"
            "with --answer FILE is an upstream's answer of dialect --from, printed as a client of\n"

@@ -29,5 +29,6 @@ static int run(struct ar_args args)
 
 const struct ar_command ar_command_version = {.name = "version",
                                               .usage = "version [--json]",
+                                              .brief = "print the version",
                                               .doc = "Prints the program's version.",
                                               .run = run};
