@@ -25,8 +25,10 @@ void ar_admin_root(const struct ar_local_ask *ask, struct ar_local_answer *ret)
     ar_jw_key(&w, "endpoints");
     ar_jw_open(&w, '[');
     ar_jw_lit(&w, "/v1/chat/completions");
+    ar_jw_lit(&w, "/v1/responses");
     ar_jw_lit(&w, "/v1/messages");
-    ar_jw_lit(&w, "/v1/messages/count_tokens");
+    ar_jw_lit(&w, "/v1beta/models/{model}:generateContent");
+    ar_jw_lit(&w, "/v1/embeddings");
     ar_jw_lit(&w, "/v1/models");
     ar_jw_close(&w, ']');
     ar_jw_close(&w, '}');
