@@ -34,6 +34,7 @@ struct ar_step {
       AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK)                                                        \
     X(relay, "pull the winner while the client takes bytes", AR_W_CALL | AR_W_CLIENT | AR_W_CLOCK) \
     X(stored, "what is stored is told, or its upstream asked", 0)                                  \
+    X(follow, "the frames of a run, as it makes them", AR_W_CLIENT | AR_W_CLOCK)                   \
     X(compact, "a history is summed up by a flow of its own", AR_W_CLIENT | AR_W_CALL)             \
     X(socket, "a WebSocket: each message a request of its own",                                    \
       AR_W_CLIENT | AR_W_CALL | AR_W_CLOCK)                                                        \
@@ -163,6 +164,9 @@ void ar_flow_start_run(struct ar_worker *w, struct ar_conn *c, const struct ar_r
 bool ar_flow_runs_apart(const struct ar_flow *f);
 /* Starts the run, answers the client with what is to come. */
 enum ar_next ar_flow_detach(struct ar_flow *f);
+/* steps_follow.c: the frames of the run behind the first `skip` are the answer. Takes the reference
+ * to the tape. */
+enum ar_next ar_flow_follow(struct ar_flow *f, struct ar_tape *tape, int64_t skip);
 /* steps_compact.c: the request is passed through, or summed up here. */
 enum ar_next ar_flow_compact(struct ar_flow *f);
 void ar_flow_compact_done(struct ar_flow *f);

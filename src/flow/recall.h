@@ -8,6 +8,7 @@
 #include "recall/recall.h"
 #include "recall/responses.h"
 #include "recall/signatures.h"
+#include "recall/tapes.h"
 
 struct ar_flow;
 struct ar_event;
@@ -30,6 +31,9 @@ struct ar_recalled {
     struct ar_jdoc asked;         /* the client's body, once it was expanded */
     struct ar_buf asked_body;     /* owns: its bytes */
     struct ar_signature_tap tap;
+    struct ar_tape *tape; /* of the run that is followed; owns a reference; NULL: none */
+    struct ar_tape_place place;
+    int64_t look_ms; /* until it is looked at again */
 };
 
 /* Whose memory it is; made at the first use. */
@@ -69,6 +73,9 @@ void ar_recall_body(struct ar_jval root, struct ar_str chain, struct ar_str item
 /* A response object with another status, and error (raw; absent: as it was). */
 void ar_recall_restate(struct ar_str whole, struct ar_str status, struct ar_str error,
                        struct ar_arena *a, struct ar_buf *out);
+/* steps_follow.c: the last event of a response that ended: its name, and its frame. */
+struct ar_str ar_follow_end_name(struct ar_str whole);
+void ar_follow_put_end(struct ar_str name, int64_t number, struct ar_str whole, struct ar_buf *out);
 /* steps_run.c: the id under which a run is stored. */
 struct ar_str ar_run_id(struct ar_flow *f);
 

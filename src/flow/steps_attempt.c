@@ -44,7 +44,8 @@ enum ar_next ar_run_pick(struct ar_flow *f)
                    (f->outlined.has_google_sig &&
                     !(c->upstream->provider->quirks & AR_QUIRK(TOOL_EXTRA_CONTENT)));
     f->seat.native = !is_generator(c) && c->dialect == f->dialect && !foreign && !force_whole &&
-                     f->recalled.talk.n == 0; /* what is said in it has to be seen here */
+                     f->recalled.talk.n == 0 && /* what is said in it has to be seen here */
+                     !f->recalled.is_run;       /* what it says is the gateway's to keep */
     f->seat.native |= f->op == AR_OP_PASS;
     return ar_flow_to(f, f->seat.native ? &ar_step_launch
                          : f->request   ? &ar_step_fetch

@@ -489,4 +489,6 @@ void ar_flow_recall_done(struct ar_flow *f)
 {
     ar_signature_tap_done(&f->recalled.tap);
     ar_buf_done(&f->recalled.asked_body);
+    ar_tape_drop(f->recalled.tape);
+    f->recalled.tape = NULL;
 }

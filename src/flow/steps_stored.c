@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/id.h"
-#include "http/sse.h"
 #include "http/url.h"
 #include "json/write.h"
 
@@ -171,7 +170,9 @@ enum ar_next ar_stored_item(struct ar_flow *f, struct ar_str of, struct ar_str i
 
 static enum ar_next remove_it(struct ar_flow *f, const struct ar_stored_place *p)
 {
-    (void)ar_kept_drop(f->worker->recall->responses, ar_flow_tenant(f), p->id);
+    struct ar_recall_table *t = f->worker->recall->responses;
+    (void)ar_kept_drop(t, ar_flow_tenant(f), p->id);
+    ar_frames_drop(t, ar_flow_tenant(f), p->id);
     return ar_stored_deleted(f, p->id, "response");
 }
 
@@ -220,91 +221,6 @@ static enum ar_next cancel(struct ar_flow *f, const struct ar_stored_place *p,
     return ar_stored_answer(f);
 }
 
-/* The events of a finished answer: frames into out. */
-static bool write_events(struct ar_flow *f, struct ar_str whole, struct ar_buf *out)
-{
-    struct ar_read_how read = {.content_max = whole.n + 1};
-    struct ar_write_how how = {.stamp = {.now_unix = ar_clock_unix_ms() / 1000}};
-    struct ar_fault fault;
-    struct ar_response *r;
-    struct ar_unfold u;
-    struct ar_event ev;
-    if (f->dialect->decode_response(whole, &read, &f->arena, &r, &fault) != AR_OK) {
-        return false;
-    }
-    how.model = r->model;
-    struct ar_framer framer = {.how = &ar_framing_sse, .out = out};
-    struct ar_losses *losses = ar_arena_new(&f->arena, struct ar_losses);
-    struct ar_writer *w = losses ? f->dialect->writer_new(&how, losses, &f->arena) : NULL;
-    bool good = w != NULL;
-    ar_unfold_init(&u, r, &f->arena);
-    while (good && ar_unfold_next(&u, &ev)) {
-        good = f->dialect->write(w, &ev, &framer) == AR_OK;
-    }
-    f->dialect->writer_done(w);
-    return good && ar_buf_finish(out) == AR_OK;
-}
-
-/* Frames behind number after; the last one holds the response as it is stored. */
-static void put_events(struct ar_str frames, int64_t after, const struct ar_kept *k,
-                       struct ar_buf *out)
-{
-    struct ar_str status =
-        ar_str_has(k->whole, AR_LIT("\"status\":\"incomplete\"")) ? AR_LIT("response.incomplete")
-        : ar_str_has(k->whole, AR_LIT("\"status\":\"failed\""))   ? AR_LIT("response.failed")
-                                                                  : AR_LIT("response.completed");
-    struct ar_sse sse;
-    struct ar_frame frame;
-    size_t used;
-    int64_t number = 0;
-    ar_sse_init(&sse, frames.n + 1);
-    while (frames.n > 0 && ar_sse_next(&sse, frames, &used, &frame) == AR_READY) {
-        bool is_last = ar_str_is_lit(frame.name, "response.completed") ||
-                       ar_str_is_lit(frame.name, "response.incomplete") ||
-                       ar_str_is_lit(frame.name, "response.failed");
-        if (!is_last && number++ > after) {
-            ar_buf_str(out, frame.raw);
-        }
-        frames = ar_str_from(frames, used);
-    }
-    ar_sse_done(&sse);
-    ar_buf_fmt(out, "event: %.*s\ndata: {\"type\":\"%.*s\",\"sequence_number\":%lld,\"response\":",
-               AR_FMT(status), AR_FMT(status), (long long)number);
-    ar_buf_str(out, k->whole);
-    ar_buf_lit(out, "}\n\n");
-}
-
-/* GET with stream=true: the stored answer as the stream that it would be. */
-static enum ar_next replay(struct ar_flow *f, const struct ar_kept *k)
-{
-    struct ar_header v[AR_ANSWER_HEADERS];
-    struct ar_buf frames, *out = &f->seat.sink.out;
-    struct ar_str wish = ar_query_get(f->head->query, AR_LIT("starting_after"));
-    int64_t after = -1;
-    if (k->state != AR_KEPT_DONE) {
-        return ar_flow_fail(f, AR_INVALID_REQUEST,
-                            "a run in progress is not streamed: ask without stream until it ended");
-    }
-    if (wish.n > 0 && ar_str_to_i64(wish, 0, INT32_MAX, &after) != AR_OK) {
-        return ar_flow_fail(f, AR_INVALID_REQUEST, "starting_after is a number");
-    }
-    ar_buf_init(&frames, (size_t)f->snapshot->config->limits_request_memory);
-    bool good = write_events(f, k->whole, &frames);
-    if (good) {
-        put_events(ar_buf_view(&frames), after, k, out);
-    }
-    ar_buf_done(&frames);
-    if (!good || ar_buf_finish(out) != AR_OK) {
-        return ar_flow_fail(f, AR_INTERNAL, "the stored response cannot be streamed");
-    }
-    unsigned n = ar_flow_headers(f, ar_str_of(ar_framing_sse.content_type), v);
-    f->commit = AR_COMMITTED;
-    f->record.status_sent = 200;
-    f->record.client_dialect = "local";
-    ar_conn_open(f->conn, 200, v, n, (int64_t)out->n);
-    return ar_flow_to(f, &ar_step_settle);
-}
-
 static enum ar_next tell(struct ar_flow *f, const struct ar_stored_place *p,
                          const struct ar_kept *k)
 {
@@ -312,13 +228,16 @@ static enum ar_next tell(struct ar_flow *f, const struct ar_stored_place *p,
     ar_sink_open(f);
     if (p->verb.n == 0 && get) {
         if (ar_str_is_lit(ar_query_get(f->head->query, AR_LIT("stream")), "true")) {
-            return replay(f, k);
+            return ar_stored_stream(f, p->id, k);
         }
         ar_buf_str(&f->seat.sink.out, k->whole);
         return ar_stored_answer(f);
     }
     if (p->verb.n == 0 && ar_str_is_lit(f->head->method, "DELETE")) {
         return remove_it(f, p);
+    }
+    if (p->rest.n > 0) {
+        return ar_flow_fail(f, AR_ENDPOINT_NOT_FOUND, "a stored response has no such path");
     }
     if (ar_str_is_lit(p->verb, "input_items") && get) {
         return ar_stored_list(f, p->id, k->input);
@@ -339,7 +258,7 @@ enum ar_next ar_run_stored(struct ar_flow *f)
         return ar_talk_tell(f);
     }
     struct ar_stored_place p = ar_stored_read(f, AR_LIT("/v1/responses/"));
-    if (ar_str_is_lit(p.id, "compact") && p.verb.n == 0) {
+    if (ar_str_is_lit(p.id, "compact") && p.verb.n == 0 && ar_str_is_lit(f->head->method, "POST")) {
         return ar_flow_compact(f);
     }
     if (r && ar_kept_get(r->responses, ar_flow_tenant(f), p.id, now, &k)) {

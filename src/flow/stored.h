@@ -1,5 +1,6 @@
-/* What the paths of stored things share: steps_stored.c (responses) and steps_talk.c
- * (conversations). Private to flow/. Worker's thread. */
+/* What the paths of stored things share: steps_stored.c (responses),
+ * steps_follow.c (their streams) and steps_talk.c (conversations). Private to flow/. Worker's
+ * thread. */
 #ifndef AR_FLOW_STORED_H
 #define AR_FLOW_STORED_H
 
@@ -23,6 +24,9 @@ enum ar_next ar_stored_list(struct ar_flow *f, struct ar_str of, struct ar_str i
 /* The one item of that id; 404. */
 enum ar_next ar_stored_item(struct ar_flow *f, struct ar_str of, struct ar_str items,
                             struct ar_str id);
+
+/* steps_follow.c: the response as an event stream, of its run, of what was kept, or made anew. */
+enum ar_next ar_stored_stream(struct ar_flow *f, struct ar_str id, const struct ar_kept *k);
 
 /* steps_talk.c: /v1/conversations and what is below. */
 bool ar_talk_is_path(struct ar_str path);

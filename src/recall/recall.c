@@ -1,6 +1,6 @@
 /*
- * The three tables and their caps, as the configuration has them. Owns the tables; what is in them
- * and under which key is the business of the file that names them.
+ * The three tables, the tapes and their caps, as the configuration has them. Owns them; what is in
+ * them and under which key is the business of the file that names them.
  */
 #include "recall/recall.h"
 
@@ -32,6 +32,7 @@ void ar_recall_init(struct ar_recall *r, const struct ar_config *c)
     r->signatures = ar_recall_table_new(&s);
     r->responses = ar_recall_table_new(&k);
     r->accounts = ar_recall_table_new(&a);
+    r->tapes = ar_tapes_new(c->recall_response_memory);
 }
 
 void ar_recall_reload(struct ar_recall *r, const struct ar_config *c)
@@ -40,6 +41,7 @@ void ar_recall_reload(struct ar_recall *r, const struct ar_config *c)
     ar_recall_table_set_limits(r->signatures, &s);
     ar_recall_table_set_limits(r->responses, &k);
     ar_recall_table_set_limits(r->accounts, &a);
+    ar_tapes_set_limit(r->tapes, c->recall_response_memory);
 }
 
 void ar_recall_done(struct ar_recall *r)
@@ -47,5 +49,6 @@ void ar_recall_done(struct ar_recall *r)
     ar_recall_table_free(r->signatures);
     ar_recall_table_free(r->responses);
     ar_recall_table_free(r->accounts);
-    *r = (struct ar_recall){NULL, NULL, NULL};
+    ar_tapes_free(r->tapes);
+    *r = (struct ar_recall){.tapes = NULL};
 }

@@ -5,12 +5,14 @@
 #define AR_RECALL_RECALL_H
 
 #include "recall/table.h"
+#include "recall/tapes.h"
 
 struct ar_config;
 struct ar_recall {
     struct ar_recall_table *signatures; /* recall/signatures.h */
     struct ar_recall_table *responses;  /* recall/responses.h */
     struct ar_recall_table *accounts;   /* recall/accounts.h */
+    struct ar_tapes *tapes;             /* recall/tapes.h */
 };
 
 void ar_recall_init(struct ar_recall *r, const struct ar_config *c);
