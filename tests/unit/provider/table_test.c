@@ -104,6 +104,44 @@ static void test_facts_of_models(void **state)
     assert_int_equal(facts("claude-nova-9").vendor, AR_VENDOR_ANTHROPIC);
 }
 
+/* OpenAI refuses an effort that a model does not know, and a limit over the model's own. */
+static void test_efforts_and_limits_of_openai(void **state)
+{
+    (void)state;
+    enum { NONE = 1, MINIMAL = 2, XHIGH = 4, NO_REASONING = 8 };
+    static const struct {
+        const char *model;
+        int knows;
+        int64_t limit;
+    } ROWS[] = {
+        {"gpt-5", MINIMAL, 128000},
+        {"gpt-5-2025-08-07", MINIMAL, 128000},
+        {"openai/gpt-5-mini", MINIMAL, 128000},
+        {"gpt-5-codex", 0, 128000},
+        {"gpt-5-chat-latest", NO_REASONING, 16384},
+        {"gpt-5.1", NONE, 128000},
+        {"gpt-5.1-2025-11-13", NONE, 128000},
+        {"gpt-5.1-codex-mini", 0, 128000},
+        {"gpt-5.1-codex-max", XHIGH, 128000},
+        {"gpt-5.2", NONE | XHIGH, 128000},
+        {"gpt-5.3-codex", XHIGH, 128000},
+        {"gpt-4o-mini", NO_REASONING, 16384},
+        {"gpt-4o-2024-05-13", NO_REASONING, 4096},
+        {"gpt-4.1-nano", NO_REASONING, 32768},
+        {"gpt-4.1", NO_REASONING, 32768},
+        {"gpt-4-turbo", NO_REASONING, 4096},
+        {"gpt-4-1106-preview", NO_REASONING, 0},
+        {"gpt-4-0613", NO_REASONING, 0},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct ar_target t = facts(ROWS[i].model);
+        int knows = (HAS(t, EFFORT_NONE) ? NONE : 0) | (HAS(t, EFFORT_MINIMAL) ? MINIMAL : 0) |
+                    (HAS(t, EFFORT_XHIGH) ? XHIGH : 0) | (HAS(t, REASONING) ? 0 : NO_REASONING);
+        assert_int_equal(knows, ROWS[i].knows);
+        assert_int_equal(t.max_out_tokens, ROWS[i].limit);
+    }
+}
+
 static void test_odd_names_have_facts_too(void **state)
 {
     (void)state;
@@ -120,8 +158,11 @@ static void test_odd_names_have_facts_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_are_complete_and_unique), cmocka_unit_test(test_auth),
-        cmocka_unit_test(test_spellings_of_a_model_are_one), cmocka_unit_test(test_facts_of_models),
+        cmocka_unit_test(test_rows_are_complete_and_unique),
+        cmocka_unit_test(test_auth),
+        cmocka_unit_test(test_spellings_of_a_model_are_one),
+        cmocka_unit_test(test_facts_of_models),
+        cmocka_unit_test(test_efforts_and_limits_of_openai),
         cmocka_unit_test(test_odd_names_have_facts_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
