@@ -23,6 +23,22 @@ static const char *type_name(const char *type)
     return type;
 }
 
+static void put_variables(void)
+{
+    (void)printf(
+        "## Environment\n\nKeys of providers: [providers.md](providers.md). `${NAME}` and "
+        "`${NAME:default}` work in every value of the file.\n\n| variable | meaning |\n|---|---|\n"
+        "| `ANYROUTER_CONFIG` | The file, where `--config` names none. |\n"
+        "| `HTTPS_PROXY`, `ALL_PROXY` | Proxy to every upstream that is not this machine and names "
+        "none itself; small letters too. |\n"
+        "| `NO_PROXY` | Hosts that are asked without it, with commas; small letters too. |\n"
+        "| `XDG_DATA_HOME` | Its folder `anyrouter` is the data folder, where `--data-dir` names "
+        "none. |\n\n## Names of older set-ups\n\n| variable | meaning |\n|---|---|\n");
+#define X(name, kind, target, doc) (void)printf("| `%s` | %s |\n", name, doc);
+#include "conf/env.def"
+#undef X
+}
+
 static void put_options(void)
 {
     const struct ar_option_row *row;
@@ -53,11 +69,8 @@ static void put_options(void)
         "commas. |\n| `models` | list | the provider's | | | Globs served, or `{from, to}` to "
         "rename. |\n| `headers` | map | | | secret | Sent with "
         "every request. |\n\n## `aliases`\n\nA map of names to models, applied once and by whole "
-        "name: `aliases: {sonnet: claude-sonnet-4-5}`.\n\n## Names of older set-ups\n\n| variable "
-        "| meaning |\n|---|---|\n");
-#define X(name, kind, target, doc) (void)printf("| `%s` | %s |\n", name, doc);
-#include "conf/env.def"
-#undef X
+        "name: `aliases: {sonnet: claude-sonnet-4-5}`.\n\n");
+    put_variables();
     ar_arena_done(&scratch);
 }
 
@@ -86,7 +99,10 @@ static void put_providers(void)
                 (void)printf("%s%s", n++ > 0 ? ", " : "", ar_dialect_by_id(d)->name);
             }
         }
-        (void)printf(" | %s | %s%s%s | `%s` |\n", p->base_url[0] ? p->base_url : "yours",
+        (void)printf(" | %s | %s%s%s | `%s` |\n",
+                     p->base_url[0]                  ? p->base_url
+                     : p->flags & AR_PLACE_GENERATOR ? "none"
+                                                     : "yours",
                      p->key_env[0] ? "`" : "", p->key_env, p->key_env[0] ? "`" : "", p->models);
     }
     (void)printf("\n## Quirks\n\nHow a place may deviate from its dialect; each is a bit of its "
