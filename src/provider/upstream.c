@@ -6,6 +6,7 @@
 #include "provider/upstream.h"
 
 #include "base/hash.h"
+#include "conf/value.h"
 #include "http/url.h"
 #include "provider/cloud.h"
 
@@ -148,7 +149,8 @@ static enum ar_code build_bases(struct ar_config *c, struct ar_upstream *u, stru
     struct ar_str own = ar_str_of(u->provider->base_url);
     if (urls.n == 0) {
         if (own.n == 0 && !(u->provider->flags & AR_PLACE_GENERATOR)) {
-            return bad(c, u->conf, err, "provider needs base_urls: ", ar_str_of(u->provider->name));
+            return bad(c, u->conf, err, "base_urls must be given with provider ",
+                       ar_str_of(u->provider->name));
         }
         urls = (struct ar_strs){&own, own.n > 0};
     }
@@ -211,10 +213,36 @@ static void name_keys(struct ar_upstream *u)
     }
 }
 
+/* No row has that name: the nearest is named. */
+static enum ar_code bad_provider(struct ar_config *c, const struct ar_conf_upstream *conf,
+                                 bool is_named, struct ar_err *err)
+{
+    const struct ar_provider *p;
+    const char *best = NULL;
+    unsigned best_distance = (unsigned)conf->provider.n / 2;
+    for (unsigned i = 0; (p = ar_provider_row(i)) != NULL; i++) {
+        unsigned d = ar_word_distance(conf->provider, ar_str_of(p->name));
+        if (d < best_distance) {
+            best_distance = d;
+            best = p->name;
+        }
+    }
+    if (conf->provider.n == 0) {
+        return bad(c, conf, err, "needs a provider", AR_LIT(""));
+    }
+    if (!is_named && !best) {
+        return bad(c, conf, err, "needs a provider: none has the name ", conf->name);
+    }
+    return bad(c, conf, err, "unknown provider ",
+               ar_arena_fmt(&c->arena, "%.*s%s%s%s", AR_FMT(conf->provider),
+                            best ? "; did you mean " : "", best ? best : "", best ? "?" : ""));
+}
+
 static enum ar_code build_one(struct ar_config *c, struct ar_conf_upstream *conf,
                               struct ar_upstream *u, struct ar_err *err)
 {
-    if (conf->provider.n == 0 && conf->name.n > 0) {
+    bool is_named = conf->provider.n > 0;
+    if (!is_named && conf->name.n > 0) {
         conf->provider = conf->name; /* - name: openai */
     }
     if (conf->name.n == 0) {
@@ -224,8 +252,7 @@ static enum ar_code build_one(struct ar_config *c, struct ar_conf_upstream *conf
     u->name = conf->name;
     u->provider = ar_provider_find(conf->provider);
     if (!u->provider) {
-        return bad(c, conf, err, conf->provider.n > 0 ? "unknown provider " : "needs a provider",
-                   conf->provider);
+        return bad_provider(c, conf, is_named, err);
     }
     if (conf->key_count > AR_KEYS_MAX || conf->base_urls.n > AR_BASES_MAX) {
         return bad(c, conf, err, "at most 64 keys and 16 base_urls; use a second upstream",

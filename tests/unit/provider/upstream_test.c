@@ -396,7 +396,9 @@ static void test_what_is_wrong_is_named_with_its_line(void **state)
         const char *upstream, *word;
     } CASES[] = {
         {"{keys: [k]}", "needs a provider"},
-        {"{provider: opanai}", "unknown provider opanai"},
+        {"{provider: opanai}", "unknown provider opanai; did you mean openai?"},
+        {"{provider: nothing-like-it}", "unknown provider nothing-like-it"},
+        {"{name: home}", "needs a provider: none has the name home"},
         {"{name: x, provider: openai-compatible}", "base_urls"},
         {"{provider: openai, base_urls: [nonsense]}", "nonsense"},
         {"{provider: openai, base_urls: ['ftp://h']}", "ftp://h"},
