@@ -10,12 +10,14 @@
 
 /* What the endpoints of one worker may look at; made by app/, borrowed. */
 struct ar_model_cache;
+struct ar_recall;
 struct ar_admin {
     const char *version;
     struct ar_metrics *const *metrics; /* of all workers */
     unsigned metrics_count;
     struct ar_model_cache *models; /* of this worker */
     const bool *draining;
+    struct ar_recall *recall; /* of the process; NULL: none */
 };
 
 #define X(methods, path, run, doc) ar_local_fn run;

@@ -4,6 +4,8 @@
  */
 #include "admin/admin.h"
 
+#include "recall/recall.h"
+
 #include "json/write.h"
 #include "provider/upstream.h"
 #include "route/health.h"
@@ -54,9 +56,36 @@ void ar_admin_ready(const struct ar_local_ask *ask, struct ar_local_answer *ret)
     }
 }
 
+enum { RECALL_FACTS = 16 };
+
+/* What is remembered of callers, a table at a time. */
+static unsigned count_recall(struct ar_recall *r, struct ar_metric_fact facts[RECALL_FACTS])
+{
+    const struct {
+        const char *name;
+        struct ar_recall_table *table;
+    } tables[] = {
+        {"signatures", r->signatures}, {"responses", r->responses}, {"accounts", r->accounts}};
+    unsigned n = 0;
+    for (unsigned i = 0; i < sizeof tables / sizeof *tables; i++) {
+        struct ar_recall_counts c = ar_recall_table_counts(tables[i].table);
+        const char *of = tables[i].name;
+        facts[n++] = (struct ar_metric_fact){"anyrouter_recall_entries", of, c.entries};
+        facts[n++] = (struct ar_metric_fact){"anyrouter_recall_bytes", of, c.bytes};
+        facts[n++] = (struct ar_metric_fact){"anyrouter_recall_hits_total", of, c.hits};
+        facts[n++] = (struct ar_metric_fact){"anyrouter_recall_misses_total", of, c.misses};
+        facts[n++] = (struct ar_metric_fact){"anyrouter_recall_evicted_total", of, c.evicted};
+    }
+    facts[n++] =
+        (struct ar_metric_fact){"anyrouter_recall_bytes", "tapes", ar_tapes_bytes(r->tapes)};
+    return n;
+}
+
 void ar_admin_metrics(const struct ar_local_ask *ask, struct ar_local_answer *ret)
 {
     const struct ar_admin *a = ask->context;
     ret->content_type = AR_LIT("text/plain; version=0.0.4; charset=utf-8");
-    ar_metrics_render(a->metrics, a->metrics_count, ret->body);
+    struct ar_metric_fact facts[RECALL_FACTS];
+    unsigned n = a->recall ? count_recall(a->recall, facts) : 0;
+    ar_metrics_render(a->metrics, a->metrics_count, facts, n, ret->body);
 }

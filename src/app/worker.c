@@ -150,7 +150,8 @@ static void set_up(struct ar_worker_thread *t)
                                  .metrics = t->app->metrics,
                                  .metrics_count = t->app->worker_count,
                                  .models = ar_model_cache_new(w->loop, w->pool),
-                                 .draining = &w->draining};
+                                 .draining = &w->draining,
+                                 .recall = w->recall};
     w->context = &t->admin;
     t->tick.fire = tick;
 }

@@ -22,6 +22,7 @@ struct ar_recalled {
     bool is_expanded;       /* the body is not the client's any more */
     bool is_missing;        /* nobody here knows the id: only the caller's own key may ask for it */
     bool is_run;            /* a background run: no client; stored under its own id */
+    bool is_hidden;         /* store: false in a conversation: a turn of it, but no response */
     bool is_exchange;       /* passed through, but an exchange with a model like any other */
     bool has_noted;         /* the answer's id is with its account */
     unsigned restored_for;  /* bits of enum ar_vendor */
@@ -64,6 +65,9 @@ void ar_flow_keep_whole(struct ar_flow *f, struct ar_str json);
 void ar_flow_keep_frames(struct ar_flow *f, struct ar_str frames);
 /* Gives back what the flow holds. */
 void ar_flow_recall_done(struct ar_flow *f);
+/* Is it what input may be: nothing, a text, a list of objects? else *ret_at: which of the list is
+ * none; UINT32_MAX: it is no list. */
+bool ar_recall_is_input(struct ar_jval input, uint32_t *ret_at);
 /* The input items of a body, without brackets; a bare string is a message of the user's. Arena. */
 struct ar_str ar_recall_items(struct ar_jval input, struct ar_arena *a);
 /* A body anew: chain and items as input, then what root has but input, conversation,

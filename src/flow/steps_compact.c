@@ -147,6 +147,10 @@ enum ar_next ar_flow_compact(struct ar_flow *f)
         return ar_flow_fail(f, AR_INVALID_REQUEST, err.note);
     }
     struct ar_jval root = ar_json_root(&doc);
+    uint32_t at;
+    if (!ar_recall_is_input(ar_json_get_lit(root, "input"), &at)) {
+        return ar_flow_fail(f, AR_INVALID_REQUEST, "input is a string or a list of objects");
+    }
     if (ar_json_text(ar_json_get_lit(root, "model"), &f->arena, &model, &err) != AR_OK) {
         return ar_flow_fail(f, AR_INVALID_REQUEST, "model is missing");
     }

@@ -5,7 +5,7 @@
  * translated. An id of an upstream's own binds the plan to the key that made it. What nobody here
  * knows stays in the body for the upstream to judge. Never waits: everything is in memory.
  */
-#include "flow/flow.h"
+#include "flow/stored.h"
 
 #include "base/clock.h"
 #include "json/write.h"
@@ -56,6 +56,35 @@ static enum ar_next fail_missing(struct ar_flow *f, enum ar_code code, const cha
     f->fault.message = note;
     f->fault.param = ar_str_of(param);
     return next;
+}
+
+bool ar_recall_is_input(struct ar_jval input, uint32_t *ret_at)
+{
+    *ret_at = UINT32_MAX;
+    if (!ar_json_is(input, AR_J_ARRAY)) {
+        return ar_json_is_nil(input) || ar_json_is(input, AR_J_STRING);
+    }
+    *ret_at = 0;
+    for (struct ar_jiter it = ar_json_iter(input); ar_json_next(&it); ++*ret_at) {
+        if (!ar_json_is(it.val, AR_J_OBJECT)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Once the items are one list with those before them, nobody could say which was the client's. */
+static bool check_input(struct ar_flow *f, struct ar_jval input)
+{
+    uint32_t at;
+    if (ar_recall_is_input(input, &at)) {
+        return true;
+    }
+    const char *param = at == UINT32_MAX ? "input" : ar_arena_fmt(&f->arena, "input[%u]", at).p;
+    (void)fail_missing(f, AR_INVALID_REQUEST, param ? param : "input",
+                       at == UINT32_MAX ? AR_LIT("input must be a string or a list of items")
+                                        : AR_LIT("an item of input must be an object"));
+    return false;
 }
 
 struct ar_str ar_recall_items(struct ar_jval input, struct ar_arena *a)
@@ -187,7 +216,16 @@ static enum ar_next find_head(struct ar_flow *f, struct ar_str *ret_head, bool *
 {
     struct ar_talk talk;
     struct ar_outline *o = &f->outlined;
+    struct ar_jval root = ar_json_root(&o->doc);
     *ret_bound = false;
+    if (o->conversation.n == 0 && !ar_json_is_nil(ar_json_get_lit(root, "conversation"))) {
+        return fail_missing(f, AR_INVALID_REQUEST, "conversation",
+                            AR_LIT("conversation must be an id, or an object with one"));
+    }
+    if (o->previous_id.n == 0 && !ar_json_is_nil(ar_json_get_lit(root, "previous_response_id"))) {
+        return fail_missing(f, AR_INVALID_REQUEST, "previous_response_id",
+                            AR_LIT("previous_response_id must be the id of a response"));
+    }
     if (o->previous_id.n > 0 && o->conversation.n > 0) {
         return fail_missing(f, AR_INVALID_REQUEST, "previous_response_id",
                             AR_LIT("previous_response_id and conversation exclude each other"));
@@ -286,6 +324,12 @@ enum ar_next ar_run_recall(struct ar_flow *f)
     if (bound) {
         return ar_flow_to(f, &ar_step_plan);
     }
+    bool is_plain = head.n == 0 && r->talk.n == 0 && !refers;
+    if (!is_plain && !check_input(f, input)) {
+        return AR_MORE;
+    }
+    r->is_hidden = r->talk.n > 0 && !r->keeps && f->op == AR_OP_GENERATE;
+    r->keeps |= r->is_hidden;
     r->items = ar_recall_items(input, &f->arena);
     if (refers && !resolve(f, input, &r->items, &missing)) {
         if (bind_to_account(f, missing) || ar_flow_may_be_elsewhere(f)) {
@@ -295,7 +339,9 @@ enum ar_next ar_run_recall(struct ar_flow *f)
                             ar_arena_fmt(&f->arena, "Item with id '%.*s' not found.",
                                          AR_FMT(ar_str_head(missing, 80))));
     }
-    bool is_plain = head.n == 0 && r->talk.n == 0 && !refers;
+    if (r->talk.n > 0) {
+        r->items = ar_stored_with_ids(f, r->items);
+    }
     return is_plain ? ar_flow_to(f, &ar_step_plan) : expand(f, root, head);
 }
 
@@ -304,7 +350,7 @@ void ar_flow_decoded(struct ar_flow *f)
     if (!f->recalled.keeps) {
         return;
     }
-    f->request->is_stored = true;
+    f->request->is_stored = !f->recalled.is_hidden;
     if (f->recalled.is_expanded) {
         f->request->wire = &f->recalled.asked;
     }
@@ -401,23 +447,25 @@ static void note_items(struct ar_flow *f, struct ar_jval output, struct ar_str i
     }
 }
 
+/* In the place of the run's own beginning, unless that was cancelled. */
+static bool end_run(struct ar_flow *f, struct ar_str id, const struct ar_kept *k)
+{
+    struct ar_kept seen;
+    if (!ar_kept_get(responses(f), ar_flow_tenant(f), id, now_ms(), &seen)) {
+        return false;
+    }
+    bool ended = seen.state == AR_KEPT_RUNNING &&
+                 ar_kept_replace(responses(f), ar_flow_tenant(f), id, &seen, k, now_ms());
+    ar_kept_done(&seen);
+    return ended;
+}
+
 static void put(struct ar_flow *f, struct ar_str id, struct ar_kept *k)
 {
     struct ar_recalled *r = &f->recalled;
     struct ar_recall_table *t = responses(f);
-    struct ar_kept seen;
     struct ar_str previous;
-    if (r->is_run) { /* in the place of its own beginning, unless that was cancelled */
-        if (!ar_kept_get(t, ar_flow_tenant(f), id, now_ms(), &seen)) {
-            return;
-        }
-        if (seen.state == AR_KEPT_RUNNING) {
-            (void)ar_kept_replace(t, ar_flow_tenant(f), id, &seen, k, now_ms());
-        }
-        ar_kept_done(&seen);
-        return;
-    }
-    bool kept = ar_kept_put(t, ar_flow_tenant(f), id, k, now_ms());
+    bool kept = r->is_run ? end_run(f, id, k) : ar_kept_put(t, ar_flow_tenant(f), id, k, now_ms());
     if (kept && r->talk.n > 0 &&
         ar_talk_append(t, ar_flow_tenant(f), r->talk, id, &f->arena, now_ms(), &previous) &&
         !ar_str_is(previous, k->previous)) { /* another turn ended meanwhile: behind it */
@@ -443,6 +491,9 @@ static void keep(struct ar_flow *f, struct ar_str json)
                                 .input = f->recalled.items,
                                 .output = ar_str_n(output.p + 1, output.n - 2),
                                 .whole = json};
+            if (f->recalled.is_hidden) { /* under a name that nobody was told */
+                id = ar_arena_fmt(&a, "turn_%.*s", AR_FMT(id));
+            }
             put(f, id, &k);
             note_items(f, v[1], id);
         }

@@ -33,8 +33,8 @@ struct run {
 
 bool ar_flow_runs_apart(const struct ar_flow *f)
 {
-    return f->outlined.background && f->recalled.keeps && !f->recalled.is_run &&
-           f->op == AR_OP_GENERATE && f->dialect == &ar_dialect_responses;
+    return f->outlined.background && f->recalled.keeps && !f->recalled.is_hidden &&
+           !f->recalled.is_run && f->op == AR_OP_GENERATE && f->dialect == &ar_dialect_responses;
 }
 
 struct ar_str ar_run_id(struct ar_flow *f)

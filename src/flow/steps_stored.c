@@ -150,6 +150,49 @@ enum ar_next ar_stored_list(struct ar_flow *f, struct ar_str of, struct ar_str i
     return write_page(f, &p, ar_json_root(&doc));
 }
 
+/* The list anew: with ids (drop.n 0), or without the item of that id. n 0 and no p: no list, or no
+ * memory. */
+static struct ar_str rewrite(struct ar_flow *f, struct ar_str items, struct ar_str drop,
+                             bool *ret_dropped)
+{
+    struct ar_jdoc doc;
+    struct ar_buf out;
+    uint32_t at = 0;
+    if (!parse_items(f, items, &doc)) {
+        return (struct ar_str){NULL, 0};
+    }
+    ar_buf_init(&out, SIZE_MAX / 2);
+    struct ar_jw w = ar_jw_on(&out);
+    struct ar_str of = ar_str_n((const char *)f->id, sizeof f->id);
+    for (struct ar_jiter it = ar_json_iter(ar_json_root(&doc)); ar_json_next(&it); at++) {
+        if (drop.n == 0) {
+            put_item(f, &w, it.val, item_id(f, of, it.val, at));
+        } else if (ar_str_is(ar_json_esc(ar_json_get_lit(it.val, "id")), drop)) {
+            *ret_dropped = true;
+        } else {
+            ar_jw_raw(&w, ar_json_raw(it.val));
+        }
+    }
+    struct ar_str copy = ar_arena_copy(&f->arena, ar_buf_view(&out));
+    ar_buf_done(&out);
+    return copy;
+}
+
+struct ar_str ar_stored_with_ids(struct ar_flow *f, struct ar_str items)
+{
+    bool dropped = false;
+    struct ar_str with = items.n > 0 ? rewrite(f, items, AR_LIT(""), &dropped) : items;
+    return with.n > 0 ? with : items;
+}
+
+bool ar_stored_without(struct ar_flow *f, struct ar_str items, struct ar_str id, struct ar_str *ret)
+{
+    bool dropped = false;
+    struct ar_str without = items.n > 0 ? rewrite(f, items, id, &dropped) : items;
+    *ret = without.p ? without : AR_LIT("");
+    return dropped;
+}
+
 enum ar_next ar_stored_item(struct ar_flow *f, struct ar_str of, struct ar_str items,
                             struct ar_str id)
 {

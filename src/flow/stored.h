@@ -21,6 +21,12 @@ enum ar_next ar_stored_deleted(struct ar_flow *f, struct ar_str id, const char *
 /* A page of items (raw, joined by commas) of the thing `of` (limit, after, order). Items without an
  * id get one that depends on `of` and their place alone. */
 enum ar_next ar_stored_list(struct ar_flow *f, struct ar_str of, struct ar_str items);
+/* Items with an id each, for those that have none: of the request and their place. Arena; the same
+ * when they are no list. */
+struct ar_str ar_stored_with_ids(struct ar_flow *f, struct ar_str items);
+/* Items but the one of that id. Arena. false: it is not among them. */
+bool ar_stored_without(struct ar_flow *f, struct ar_str items, struct ar_str id,
+                       struct ar_str *ret);
 /* The one item of that id; 404. */
 enum ar_next ar_stored_item(struct ar_flow *f, struct ar_str of, struct ar_str items,
                             struct ar_str id);

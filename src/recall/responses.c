@@ -160,6 +160,14 @@ bool ar_talk_put(struct ar_recall_table *t, const struct ar_recall_key *tenant, 
     return ar_recall_is_on(t) && ar_recall_put(t, &key, pack_talk(talk), now_ms);
 }
 
+bool ar_talk_replace(struct ar_recall_table *t, const struct ar_recall_key *tenant,
+                     struct ar_str id, const struct ar_talk *seen, const struct ar_talk *talk,
+                     int64_t now_ms)
+{
+    struct ar_recall_key key = ar_recall_key(tenant, TALK, id);
+    return ar_recall_is_on(t) && ar_recall_swap(t, &key, seen->memo, pack_talk(talk), now_ms);
+}
+
 bool ar_talk_get(struct ar_recall_table *t, const struct ar_recall_key *tenant, struct ar_str id,
                  int64_t now_ms, struct ar_talk *ret)
 {

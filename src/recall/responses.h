@@ -48,6 +48,10 @@ bool ar_talk_put(struct ar_recall_table *t, const struct ar_recall_key *tenant, 
 bool ar_talk_get(struct ar_recall_table *t, const struct ar_recall_key *tenant, struct ar_str id,
                  int64_t now_ms, struct ar_talk *ret);
 void ar_talk_done(struct ar_talk *talk);
+/* The same in the place of `seen`, if that is still what is there. */
+bool ar_talk_replace(struct ar_recall_table *t, const struct ar_recall_key *tenant,
+                     struct ar_str id, const struct ar_talk *seen, const struct ar_talk *talk,
+                     int64_t now_ms);
 bool ar_talk_drop(struct ar_recall_table *t, const struct ar_recall_key *tenant, struct ar_str id);
 /* The response id is the conversation's last one from now on. *ret_previous: which it follows;
  * arena, empty: none. false: there is no such conversation. */

@@ -50,6 +50,7 @@ struct shard {
     struct ar_node used;
     struct entry **buckets;
     size_t mask;
+    int64_t hits, misses;
 } __attribute__((aligned(64)));
 
 struct ar_recall_table {
@@ -196,16 +197,20 @@ struct ar_recall_table *ar_recall_table_new(const struct ar_recall_limits *limit
     return t;
 }
 
+static int64_t load(const atomic_llong *v)
+{
+    return atomic_load_explicit(v, memory_order_relaxed);
+}
+
+/* What is over caps that were lowered goes at once: nothing might be put for long. */
+static void trim(struct ar_recall_table *t);
+
 void ar_recall_table_set_limits(struct ar_recall_table *t, const struct ar_recall_limits *limits)
 {
     atomic_store_explicit(&t->max_entries, limits->entries, memory_order_relaxed);
     atomic_store_explicit(&t->max_bytes, limits->bytes, memory_order_relaxed);
     atomic_store_explicit(&t->max_age_ms, limits->age_ms, memory_order_relaxed);
-}
-
-static int64_t load(const atomic_llong *v)
-{
-    return atomic_load_explicit(v, memory_order_relaxed);
+    trim(t);
 }
 
 bool ar_recall_is_on(const struct ar_recall_table *t)
@@ -215,7 +220,16 @@ bool ar_recall_is_on(const struct ar_recall_table *t)
 
 struct ar_recall_counts ar_recall_table_counts(struct ar_recall_table *t)
 {
-    return (struct ar_recall_counts){load(&t->entries), load(&t->bytes), load(&t->evicted)};
+    struct ar_recall_counts c = {
+        .entries = load(&t->entries), .bytes = load(&t->bytes), .evicted = load(&t->evicted)};
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct shard *s = &t->shards[i];
+        (void)pthread_mutex_lock(&s->lock);
+        c.hits += s->hits;
+        c.misses += s->misses;
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+    return c;
 }
 
 /* From here to the next remark: the shard's lock is held. */
@@ -310,6 +324,34 @@ static void make_room(struct ar_recall_table *t, unsigned from, int64_t bytes, i
     }
 }
 
+/* Takes the longest unused one of the shard out. false: there was none. */
+static bool drop_oldest(struct ar_recall_table *t, struct shard *s)
+{
+    lock(s);
+    struct entry *e =
+        ar_list_is_empty(&s->used) ? NULL : AR_HOLDER(s->used.prev, struct entry, used);
+    if (e) {
+        take_out(t, s, e);
+    }
+    unlock(s);
+    entry_unref(t, e);
+    return e != NULL;
+}
+
+static void trim(struct ar_recall_table *t)
+{
+    unsigned none = 0; /* shards in a row that had nothing */
+    for (unsigned i = 0; none < SHARDS; i++) {
+        if (ar_recall_is_on(t) && load(&t->entries) <= load(&t->max_entries) &&
+            load(&t->bytes) <= load(&t->max_bytes)) {
+            return;
+        }
+        bool dropped = drop_oldest(t, &t->shards[i % SHARDS]);
+        none = dropped ? 0 : none + 1;
+        atomic_fetch_add_explicit(&t->evicted, dropped, memory_order_relaxed);
+    }
+}
+
 enum put_how { PUT_ALWAYS, PUT_NEW, PUT_SWAP };
 
 /* May the new one take the place of what is there (NULL: nothing)? */
@@ -392,6 +434,8 @@ static struct entry *hold(struct ar_recall_table *t, const struct ar_recall_key 
         e->used_ms = now_ms;
         atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
     }
+    s->hits += e != NULL;
+    s->misses += e == NULL;
     unlock(s);
     entry_unref(t, dead);
     return e;

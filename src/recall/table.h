@@ -27,7 +27,7 @@ struct ar_recall_limits {
     int64_t entries, bytes, age_ms;
 };
 struct ar_recall_counts {
-    int64_t entries, bytes, evicted;
+    int64_t entries, bytes, evicted, hits, misses;
 };
 
 struct ar_recall_table;

@@ -303,7 +303,17 @@ static void put_metric(struct ar_buf *out, enum metric_id id, const struct serie
     }
 }
 
-void ar_metrics_render(struct ar_metrics *const *all, unsigned n, struct ar_buf *out)
+static void put_fact(struct ar_buf *out, const struct ar_metric_row *row,
+                     const struct ar_metric_fact *f)
+{
+    if (strcmp(row->name, f->name) == 0) {
+        ar_buf_fmt(out, "%s{%s=\"%s\"} %lld\n", row->name, row->labels, f->label,
+                   (long long)f->value);
+    }
+}
+
+void ar_metrics_render(struct ar_metrics *const *all, unsigned n,
+                       const struct ar_metric_fact *facts, unsigned fact_count, struct ar_buf *out)
 {
     struct series *total = calloc((size_t)SERIES_MAX * (n + 1), sizeof *total);
     unsigned count_total = 0;
@@ -318,6 +328,9 @@ void ar_metrics_render(struct ar_metrics *const *all, unsigned n, struct ar_buf 
     }
     for (unsigned id = 0; id < METRIC_COUNT; id++) {
         put_metric(out, (enum metric_id)id, total, count_total);
+        for (unsigned i = 0; i < fact_count; i++) {
+            put_fact(out, &ROWS[id], &facts[i]);
+        }
         if (id == METRIC_CONNECTIONS || id == METRIC_IN_FLIGHT) {
             ar_buf_fmt(out, "%s %lld\n", ROWS[id].name,
                        id == METRIC_CONNECTIONS ? connections : in_flight);

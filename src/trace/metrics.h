@@ -13,8 +13,14 @@ void ar_metrics_free(struct ar_metrics *m);
 /* Gauges of the worker. */
 void ar_metrics_in_flight(struct ar_metrics *m, int delta);
 void ar_metrics_connections(struct ar_metrics *m, unsigned n);
-/* Prometheus text of the sum of n workers. Any thread. */
-void ar_metrics_render(struct ar_metrics *const *all, unsigned n, struct ar_buf *out);
+/* A number that somebody else counts, for the row of that name and its one label. */
+struct ar_metric_fact {
+    const char *name, *label;
+    int64_t value;
+};
+/* Prometheus text of the sum of n workers, and of the facts. Any thread. */
+void ar_metrics_render(struct ar_metrics *const *all, unsigned n,
+                       const struct ar_metric_fact *facts, unsigned fact_count, struct ar_buf *out);
 /* Row of metrics.def for documentation; NULL past the end. */
 struct ar_metric_row {
     const char *type, *name, *labels, *doc;

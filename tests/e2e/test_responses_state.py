@@ -177,6 +177,22 @@ def test_a_cut_stream_is_not_stored(to_chat_only):
         assert gate.get(f"{PATH}/{made}").status == 404
 
 
+def test_what_is_remembered_is_measured(to_chat_only):
+    """Entries, bytes, hits and misses of each table are in /metrics."""
+    gate, _ = to_chat_only
+    id = ask(gate, body("one")).json["id"]
+    gate.get(f"{PATH}/{id}")
+    gate.get(f"{PATH}/resp_none")
+    lines = dict(line.rsplit(" ", 1) for line in gate.get("/metrics").text.splitlines() if line.startswith("anyrouter_recall"))
+    assert lines['anyrouter_recall_entries{table="responses"}'] == "1", lines
+    assert int(lines['anyrouter_recall_bytes{table="responses"}']) >= 256
+    assert lines['anyrouter_recall_hits_total{table="responses"}'] == "1"
+    assert lines['anyrouter_recall_misses_total{table="responses"}'] == "1"
+    assert lines['anyrouter_recall_evicted_total{table="responses"}'] == "0"
+    assert lines['anyrouter_recall_entries{table="signatures"}'] == "0"
+    assert lines['anyrouter_recall_bytes{table="tapes"}'] == "0"
+
+
 def test_a_store_is_bounded(gateway, upstream):
     upstream.handler = wire.both("chat")
     gate = gateway({"upstreams": [place(CHAT, upstream, dialects=["chat"])], "recall": {"responses": 10}})

@@ -229,7 +229,7 @@ static bool has_metric(struct world *v, const char *line)
 {
     struct ar_buf out;
     ar_buf_init(&out, 1 << 20);
-    ar_metrics_render(&v->worker.metrics, 1, &out);
+    ar_metrics_render(&v->worker.metrics, 1, NULL, 0, &out);
     bool has = ar_str_has(ar_buf_view(&out), ar_str_of(line));
     ar_buf_done(&out);
     return has;

@@ -135,6 +135,35 @@ static void test_new_and_swap_are_one_step(void **state)
     ar_recall_table_free(t);
 }
 
+/* Lowered caps hold at once, the longest unused goes first; switched off, nothing is left. */
+static void test_lowered_caps_hold_at_once(void **state)
+{
+    (void)state;
+    struct ar_recall_table *t = ar_recall_table_new(&WIDE);
+    char id[32];
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(id, sizeof id, "id-%d", i);
+        assert_true(put(t, id, "x", i));
+    }
+    ar_recall_table_set_limits(t, &WIDE);
+    assert_int_equal(ar_recall_table_counts(t).entries, 1000);
+    ar_recall_table_set_limits(t, &(struct ar_recall_limits){500, 1 << 20, 1000000});
+    assert_int_equal(ar_recall_table_counts(t).entries, 500);
+    for (int i = 800; i < 1000; i++) {
+        (void)snprintf(id, sizeof id, "id-%d", i);
+        assert_true(has(t, id, 1000));
+    }
+    ar_recall_table_set_limits(t, &(struct ar_recall_limits){0, 1 << 20, 1000000});
+    struct ar_recall_counts counts = ar_recall_table_counts(t);
+    assert_int_equal(counts.entries, 0);
+    assert_int_equal(counts.bytes, 0);
+    assert_int_equal(counts.evicted, 1000);
+    assert_int_equal(counts.hits, 200);
+    assert_false(has(t, "id-999", 1000));
+    assert_int_equal(ar_recall_table_counts(t).misses, 1);
+    ar_recall_table_free(t);
+}
+
 static void test_zero_entries_keep_nothing_and_caps_may_change(void **state)
 {
     (void)state;
@@ -217,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_bytes_are_capped_and_a_giant_is_refused),
         cmocka_unit_test(test_age_counts_from_the_last_use),
         cmocka_unit_test(test_new_and_swap_are_one_step),
+        cmocka_unit_test(test_lowered_caps_hold_at_once),
         cmocka_unit_test(test_zero_entries_keep_nothing_and_caps_may_change),
         cmocka_unit_test(test_many_threads),
     };

@@ -75,7 +75,7 @@ static struct page *render(struct ar_metrics *const *all, unsigned n)
     struct page *p = calloc(1, sizeof *p);
     assert_non_null(p);
     ar_buf_init(&p->text, 8 << 20);
-    ar_metrics_render(all, n, &p->text);
+    ar_metrics_render(all, n, NULL, 0, &p->text);
     CHECK_OK(ar_buf_finish(&p->text));
     ar_buf_char(&p->text, '\0');
     assert_int_equal(p->text.p[p->text.n - 2], '\n');
