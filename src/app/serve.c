@@ -77,7 +77,7 @@ static void reload(void *arg)
     struct ar_app *app = arg;
     struct ar_err err = {0};
     struct ar_snapshot *s = ar_snapshot_build(app, &err);
-    if (!s || ar_startup_check_open(s->config, s->upstreams, app->is_public, &err) != AR_OK) {
+    if (!s || ar_startup_check_again(s->config, s->upstreams, app->is_public, &err) != AR_OK) {
         ar_snapshot_free(s);
         ar_log_note(AR_LOG_ERROR, "reload", "kept the old configuration: %s", err.note);
         return;

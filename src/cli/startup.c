@@ -46,8 +46,24 @@ bool ar_startup_is_public(const struct ar_config *c)
     return is_public;
 }
 
-enum ar_code ar_startup_check_open(const struct ar_config *c, const struct ar_upstreams *u,
-                                   bool is_public, struct ar_err *err)
+/* Certificates that upstreams name in place of the system's. */
+static enum ar_code check_trust(const struct ar_upstreams *u, struct ar_err *err)
+{
+    for (unsigned i = 0; i < u->n; i++) {
+        struct ar_str file = u->v[i].conf->ca_file;
+        struct ar_err why = {0};
+        struct ar_tls *tls = file.n > 0 ? ar_tls_client(file.p, false, &why) : NULL;
+        if (file.n > 0 && !tls) {
+            return ar_fail(err, AR_INVALID_REQUEST, "upstream %.*s: ca_file: %s",
+                           AR_FMT(u->v[i].name), why.note);
+        }
+        ar_tls_unref(tls);
+    }
+    return AR_OK;
+}
+
+enum ar_code ar_startup_check_again(const struct ar_config *c, const struct ar_upstreams *u,
+                                    bool is_public, struct ar_err *err)
 {
     bool has_keys = false;
     for (unsigned i = 0; i < u->n; i++) {
@@ -63,7 +79,7 @@ enum ar_code ar_startup_check_open(const struct ar_config *c, const struct ar_up
                        "listen has an address that is not a loopback address: whoever reaches it "
                        "could spend the configured keys; use --allow-open to allow that");
     }
-    return AR_OK;
+    return check_trust(u, err);
 }
 
 static enum ar_code check_addresses(const struct ar_config *c, struct ar_err *err)
@@ -89,7 +105,7 @@ enum ar_code ar_startup_check(const struct ar_config *c, const struct ar_upstrea
 {
     *ret_tls = NULL;
     enum ar_code code = check_addresses(c, err);
-    code = code == AR_OK ? ar_startup_check_open(c, u, ar_startup_is_public(c), err) : code;
+    code = code == AR_OK ? ar_startup_check_again(c, u, ar_startup_is_public(c), err) : code;
     if (code == AR_OK && c->tls_cert.n > 0) {
         *ret_tls = ar_tls_server(c->tls_cert.p, c->tls_key.p, err);
         code = *ret_tls ? AR_OK : AR_INVALID_REQUEST;

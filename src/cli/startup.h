@@ -18,8 +18,8 @@ bool ar_startup_is_public(const struct ar_config *c);
 enum ar_code ar_startup_check(const struct ar_config *c, const struct ar_upstreams *u,
                               struct ar_tls **ret_tls, struct ar_err *err) AR_MUST;
 /* The part that a reload may break: nobody outside can spend the operator's keys unasked, and
- * somebody can be let in. */
-enum ar_code ar_startup_check_open(const struct ar_config *c, const struct ar_upstreams *u,
-                                   bool is_public, struct ar_err *err) AR_MUST;
+ * somebody can be let in, and the certificates that upstreams name can be read. */
+enum ar_code ar_startup_check_again(const struct ar_config *c, const struct ar_upstreams *u,
+                                    bool is_public, struct ar_err *err) AR_MUST;
 
 #endif

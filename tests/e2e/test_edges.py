@@ -163,6 +163,8 @@ def test_what_serve_refuses_config_check_refuses(tmp_path, upstream, tls_files, 
                        ({"cert": key, "key": key}, ["certificate", key]), ({"cert": cert}, ["tls needs both"])):
         said = start_and_check(tmp_path, {**places, "tls": tls})
         assert all(word[-20:] in said for word in words), said
+    said = start_and_check(tmp_path, {"upstreams": [place(CHAT, upstream, ca_file=gone)]})
+    assert f"trusted certificates {gone}: no such file" in said
     file = tmp_path / "good.yaml"
     file.write_text(json.dumps({**places, "listen": "0.0.0.0:0", "tls": {"cert": cert, "key": key}}))
     got = subprocess.run([BINARY, "config", "check", "--config", file, "--allow-open"], env=clean_env(),
