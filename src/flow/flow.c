@@ -29,6 +29,28 @@ enum ar_next ar_flow_fail(struct ar_flow *f, enum ar_code code, const char *note
     return ar_flow_to(f, &ar_step_refuse);
 }
 
+/* A flow left the snapshot: the last one on an old one retires it. */
+static void give_back(struct ar_worker *w, const struct ar_snapshot *s)
+{
+    bool last = s != w->snapshot;
+    for (struct ar_node *n = w->flows.next; n != &w->flows && last; n = n->next) {
+        last = AR_HOLDER(n, struct ar_flow, node)->snapshot != s;
+    }
+    if (last) {
+        w->retire(w, s);
+    }
+}
+
+void ar_flow_renew(struct ar_flow *f)
+{
+    const struct ar_snapshot *old = f->snapshot;
+    if (old != f->worker->snapshot) {
+        f->snapshot = f->worker->snapshot;
+        f->origin = (struct ar_str){NULL, 0}; /* may have been borrowed from the old one */
+        give_back(f->worker, old);
+    }
+}
+
 /* Back to a state in which it can serve again; memory that is worth it stays. */
 static void recycle(struct ar_flow *f)
 {
@@ -41,16 +63,7 @@ static void recycle(struct ar_flow *f)
     ar_list_remove(&f->node);
     w->flow_count--;
     ar_metrics_in_flight(w->metrics, -1);
-    if (f->snapshot != w->snapshot) {
-        const struct ar_snapshot *old = f->snapshot;
-        bool last = true;
-        for (struct ar_node *n = w->flows.next; n != &w->flows && last; n = n->next) {
-            last = AR_HOLDER(n, struct ar_flow, node)->snapshot != old;
-        }
-        if (last) {
-            w->retire(w, old);
-        }
-    }
+    give_back(w, f->snapshot);
     if (f->body.cap > SPARE_BODY_BYTES) {
         ar_buf_done(&f->body);
     }

@@ -160,6 +160,9 @@ static inline enum ar_next ar_flow_wait(struct ar_flow *f, unsigned waits, int64
 /* flow.c: a run without a client, under the id of the request that began it. */
 void ar_flow_start_run(struct ar_worker *w, struct ar_conn *c, const struct ar_request_head *h,
                        const uint8_t id[16]);
+/* To the newest configuration: of a flow that lives on between requests, and holds nothing of the
+ * old one. */
+void ar_flow_renew(struct ar_flow *f);
 /* steps_run.c: is the translated attempt about to start to go on without its client? */
 bool ar_flow_runs_apart(const struct ar_flow *f);
 /* Starts the run, answers the client with what is to come. */

@@ -306,7 +306,10 @@ static void take_message(struct ar_socket *s, struct ar_str text)
     struct ar_jval root = ar_json_root(&doc);
     struct ar_str type = ar_json_esc(ar_json_get_lit(root, "type"));
     bool is_create = ar_str_is_lit(type, "response.create");
-    if (is_create && s->inner) {
+    uint32_t at;
+    if (is_create && !ar_recall_is_input(ar_json_get_lit(root, "input"), &at)) {
+        refuse(s, "invalid_input", "input is a string or a list of objects");
+    } else if (is_create && s->inner) {
         refuse(s, "response_in_progress",
                "one response at a time: wait for its end, or open another connection");
     } else if (is_create && ar_json_is(ar_json_get_lit(root, "generate"), AR_J_FALSE)) {
@@ -381,24 +384,31 @@ static enum ar_next open_socket(struct ar_flow *f)
     return AR_MORE;
 }
 
+/* The client has seen the end of its response and may send the next message; its flow has not yet
+ * seen the end of the upstream's stream. */
+static bool is_ending(const struct ar_socket *s)
+{
+    return s->inner && s->has_ended;
+}
+
 /* false: the client's side is closed. */
 static bool read_messages(struct ar_socket *s)
 {
     struct ar_str piece, text;
     struct ar_err err;
     for (;;) {
-        enum ar_poll poll = s->is_deaf ? AR_PENDING : ar_conn_peek(s->flow->conn, &piece, &err);
-        if (poll == AR_PENDING) {
-            return true;
+        while (!is_ending(s) && ar_ws_next(s->ws, &text)) {
+            take_message(s, text);
         }
+        if (s->is_deaf || is_ending(s) || ar_ws_out(s->ws).n >= OUT_HIGH) {
+            return true; /* who does not read what he is told is not listened to */
+        }
+        enum ar_poll poll = ar_conn_peek(s->flow->conn, &piece, &err);
         if (poll != AR_READY) {
-            return false;
+            return poll == AR_PENDING;
         }
         s->is_deaf = !ar_ws_put(s->ws, piece);
         ar_conn_eat(s->flow->conn, piece.n);
-        while (ar_ws_next(s->ws, &text)) {
-            take_message(s, text);
-        }
     }
 }
 
@@ -438,6 +448,10 @@ enum ar_next ar_run_socket(struct ar_flow *f)
     }
     struct ar_socket *s = f->socket;
     int64_t now = ar_loop_now_ms(f->worker->loop);
+    ar_flow_renew(f); /* messages are flows of their own and have it already */
+    if (s->ping_ms > now + f->snapshot->config->ping_interval) {
+        s->ping_ms = now + f->snapshot->config->ping_interval;
+    }
     bool open = !ar_conn_is_gone(f->conn) && read_messages(s);
     keep_time(s, now);
     bool sent = send_bytes(s);

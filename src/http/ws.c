@@ -56,11 +56,24 @@ static ssize_t take(wslay_event_context_ptr c, uint8_t *to, size_t n, int flags,
     return (ssize_t)n;
 }
 
+/* wslay closes without a code when a control frame is at fault; its peer would look for the fault
+ * elsewhere. The close frame of an answered goodbye stays as it is. */
+static bool is_bare_close(wslay_event_context_ptr c, const uint8_t *bytes, size_t n)
+{
+    return n == 2 && bytes[0] == 0x88 && bytes[1] == 0 && !wslay_event_get_read_enabled(c) &&
+           !wslay_event_get_close_received(c);
+}
+
 static ssize_t give(wslay_event_context_ptr c, const uint8_t *bytes, size_t n, int flags,
                     void *user)
 {
+    static const uint8_t PROTOCOL_CLOSE[] = {0x88, 2, AR_WS_PROTOCOL >> 8, AR_WS_PROTOCOL & 255};
     struct ar_ws *w = user;
     (void)flags;
+    if (is_bare_close(c, bytes, n)) {
+        ar_buf_put(&w->out, PROTOCOL_CLOSE, sizeof PROTOCOL_CLOSE);
+        return (ssize_t)n;
+    }
     ar_buf_put(&w->out, bytes, n);
     if (ar_buf_finish(&w->out) != AR_OK) {
         wslay_event_set_error(c, WSLAY_ERR_CALLBACK_FAILURE);

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from harness import key, watch, wire
-from harness.stand import place
+from harness.stand import base, place
 
 PATH = "/v1/responses"
 MODEL = "gpt-4.1"
@@ -266,11 +266,10 @@ def test_the_handshake(gate_up):
     assert b" 426 " in Raw(gate.port, elsewhere + "\r\n", upgrade=False).head.split(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("fault,code", [("unmasked", 1002), ("rsv", 1002), ("opcode", 1002), ("long ping", None),
-                                        ("split ping", None), ("continuation", 1002), ("binary", 1003),
+@pytest.mark.parametrize("fault,code", [("unmasked", 1002), ("rsv", 1002), ("opcode", 1002), ("long ping", 1002),
+                                        ("split ping", 1002), ("continuation", 1002), ("binary", 1003),
                                         ("utf-8", 1007), ("too big", 1009)])
 def test_faults_end_the_connection(gate_up, fault, code):
-    """code None: a close frame without one, which RFC 6455 5.5.1 allows."""
     gate, up = gate_up
     raw = Raw(gate.port)
     {"unmasked": lambda: raw.send(1, b"{}", mask=False), "rsv": lambda: raw.send(1, b"{}", rsv=4),
@@ -374,3 +373,75 @@ def test_a_stop_while_everything_runs(gate_up):
                 ws.recv(timeout=10)
     compacting.close()
     assert gate.wait() == 0
+
+
+def test_input_of_a_wrong_type(gate_up):
+    """Told as an event; the connection serves on."""
+    gate, up = gate_up
+    with open_socket(gate) as ws:
+        for bad in (5, {}, [5], [None]):
+            got = create(ws, bad)[-1]
+            assert got["type"] == "error" and "input" in got["error"]["message"], got
+        assert not up.requests
+        assert create(ws, "hello")[-1]["type"] == "response.completed"
+
+
+def resident(gate):
+    with open(f"/proc/{gate.process.pid}/statm") as f:
+        return int(f.read().split()[1]) * 4096
+
+
+def test_a_client_that_only_talks(gate_up):
+    """Answers to pings and to nonsense pile up only so far; then it is not listened to until it reads."""
+    gate, _ = gate_up
+    raw = Raw(gate.port)
+    before = resident(gate)
+    raw.sock.settimeout(1)
+    raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    mask = b"abcd"
+    ping = bytes([0x89, 0x80 | 125]) + mask + b"x" * 125
+    nonsense = bytes([0x81, 0x80 | 2]) + mask + bytes(a ^ b for a, b in zip(b"{}", mask))
+    sent = 0
+    try:
+        for _ in range(400):
+            sent += raw.sock.send((ping + nonsense) * 1000)
+    except TimeoutError:
+        pass
+    assert sent > 1 << 20
+    assert resident(gate) - before < 24 << 20, (sent, resident(gate) - before)
+    assert gate.get("/health").status == 200
+
+
+def test_a_reload_reaches_an_open_connection(gateway, upstream):
+    """The next thing that happens on it is under the new configuration."""
+    upstream.handler = wire.both("chat", "hello there")
+    config = {**base(), "upstreams": [place("openai-compatible", upstream, dialects=["chat"])]}
+    gate = gateway({**config, "ping_interval": "60s"})
+    raw = Raw(gate.port)
+    gate.write({**config, "ping_interval": "1s"})
+    gate.signal(signal.SIGHUP)
+    time.sleep(0.5)
+    raw.send(9, b"wake")
+    assert raw.frame() == (10, b"wake")
+    assert raw.frame()[0] == 9, "no ping within the new interval"
+
+
+def test_the_next_message_right_behind_the_end(gateway, upstream):
+    """The upstream's stream is open for a while after its last event: the next response is not refused."""
+    def slow_end(request, reply):
+        made = {"id": f"resp_up{len(upstream.requests)}", "object": "response", "created_at": 1, "status": "completed",
+                "model": "m", "output": [], "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}}
+        reply.open_chunks(headers={"content-type": "text/event-stream"})
+        for n, name in enumerate(("response.created", "response.completed")):
+            event = wire.dump({"type": name, "sequence_number": n, "response": made})
+            reply.chunk(f"event: {name}\ndata: {event}\n\n")
+        time.sleep(0.3)
+        reply.finish()
+
+    upstream.handler = slow_end
+    gate = gateway({"upstreams": [place("openai-compatible", upstream, dialects=["responses"])]})
+    with open_socket(gate) as ws:
+        for i in range(3):
+            got = create(ws, f"turn {i}", store=False)
+            assert got[-1]["type"] == "response.completed", got
+    assert len(upstream.requests) == 3
