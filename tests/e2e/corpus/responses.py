@@ -83,3 +83,17 @@ def stream(raw):
 
 def read(exchange):
     return stream(exchange.sse) if exchange.sse is not None else whole(exchange.answer)
+
+
+def texts(value):
+    """Every text that a part of a recorded request says."""
+    if isinstance(value, str):
+        return [value] if value.strip() else []
+    out = []
+    for item in value or []:
+        if item.get("type", "message") == "message":
+            content = item["content"]
+            out += [content] if isinstance(content, str) else [p["text"] for p in content if p.get("text")]
+        elif item["type"] in ("function_call_output", "custom_tool_call_output") and isinstance(item["output"], str):
+            out.append(item["output"])
+    return [t for t in out if t.strip()]
