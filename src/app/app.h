@@ -38,8 +38,9 @@ struct ar_app {
     struct ar_metrics **metrics;
     struct ar_tls *tls;
     struct ar_watch *watch;
-    unsigned terms; /* SIGTERM and SIGINT so far */
-    bool is_public; /* an address of listen is no loopback address */
+    unsigned terms;  /* SIGTERM and SIGINT so far */
+    int64_t term_us; /* of the first one */
+    bool is_public;  /* an address of listen is no loopback address */
     int lock_fd;
     int exit_code;
 };

@@ -5,6 +5,7 @@
  */
 #include "app/app.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "provider/upstream.h"
 
@@ -28,9 +29,17 @@ static void post_all(struct ar_app *app, void (*fn)(void *))
     }
 }
 
+/* A signal to the process and one to its group, as some supervisors send, are one wish. */
+enum { ONE_WISH_US = 200000 };
+
 static void on_term(void *arg)
 {
     struct ar_app *app = arg;
+    int64_t now = ar_clock_us();
+    if (app->terms == 1 && now - app->term_us < ONE_WISH_US) {
+        return;
+    }
+    app->term_us = now;
     ar_log_note(AR_LOG_INFO, "stopping",
                 app->terms == 0 ? "running answers finish; once more stops at once" : "at once");
     post_all(app, app->terms++ == 0 ? ar_worker_drain : ar_worker_stop);

@@ -135,6 +135,19 @@ static unsigned list_length(const struct ar_tree *t)
     return n;
 }
 
+/* Keys of one text. An empty one is refused: without a key the upstream would take its callers'. */
+static enum ar_code add_keys(struct ar_loader *l, struct ar_conf_upstream *u,
+                             const struct ar_tree *t)
+{
+    unsigned before = u->key_count;
+    ar_config_set_keys(l->c, u, t->value,
+                       ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
+    return u->key_count > before
+               ? AR_OK
+               : ar_conf_at_line(l, t->line, "a key of upstream %.*s is empty: %s", AR_FMT(u->name),
+                                 "leave keys out to take callers' keys");
+}
+
 /* {secret: ..., weight: ...} */
 static enum ar_code read_key_map(struct ar_loader *l, struct ar_conf_upstream *u,
                                  const struct ar_tree *t)
@@ -154,8 +167,10 @@ static enum ar_code read_key_map(struct ar_loader *l, struct ar_conf_upstream *u
         return ar_conf_at_line(l, t->line, "an entry of keys needs a %s", "secret");
     }
     unsigned before = u->key_count;
-    ar_config_set_keys(l->c, u, secret->value,
-                       ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
+    enum ar_code code = add_keys(l, u, secret);
+    if (code != AR_OK) {
+        return code;
+    }
     for (const struct ar_tree *m = t->first; m; m = m->next) {
         bool known = ar_str_is_lit(m->key, "secret");
         for (unsigned i = 0; i < COUNT(NUMBERS) && !known; i++) {
@@ -182,25 +197,17 @@ static enum ar_code read_key_map(struct ar_loader *l, struct ar_conf_upstream *u
 static enum ar_code read_keys(struct ar_loader *l, struct ar_conf_upstream *u,
                               const struct ar_tree *t)
 {
-    if (t->kind == AR_TREE_SCALAR) {
-        ar_config_set_keys(l->c, u, t->value,
-                           ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
-        return AR_OK;
+    enum ar_code code = t->kind == AR_TREE_SCALAR ? add_keys(l, u, t) : AR_OK;
+    if (t->kind == AR_TREE_MAP) {
+        return ar_conf_at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("keys")), "a list");
     }
-    for (const struct ar_tree *e = t->kind == AR_TREE_LIST ? t->first : NULL; e; e = e->next) {
-        if (e->kind == AR_TREE_SCALAR) {
-            ar_config_set_keys(l->c, u, e->value,
-                               ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), e->line));
-        } else if (e->kind == AR_TREE_MAP) {
-            enum ar_code code = read_key_map(l, u, e);
-            if (code != AR_OK) {
-                return code;
-            }
-        }
+    for (const struct ar_tree *e = t->kind == AR_TREE_LIST ? t->first : NULL; e && code == AR_OK;
+         e = e->next) {
+        code = e->kind == AR_TREE_SCALAR ? add_keys(l, u, e)
+               : e->kind == AR_TREE_MAP  ? read_key_map(l, u, e)
+                                         : AR_OK;
     }
-    return t->kind == AR_TREE_MAP
-               ? ar_conf_at_line(l, t->line, "%.*s must be %s", AR_FMT(AR_LIT("keys")), "a list")
-               : AR_OK;
+    return code;
 }
 
 /* A list of globs and {from, to} maps. */

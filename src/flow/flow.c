@@ -84,11 +84,18 @@ static void recycle(struct ar_flow *f)
     w->spare_count++;
 }
 
+/* Ways out: what the flow was doing is the step before them. */
+static bool is_closing(const struct ar_step *s)
+{
+    return s == &ar_step_refuse || s == &ar_step_settle || s == &ar_step_record ||
+           s == &ar_step_finish;
+}
+
 static void drive(struct ar_flow *f)
 {
     f->now_us = ar_loop_now_us(f->worker->loop);
     for (unsigned i = 0;; i++) {
-        f->doing = f->step->name;
+        f->doing = is_closing(f->step) ? f->doing : f->step->name;
         switch (f->step->run(f)) {
         case AR_MORE:
             if (i == TURN_STEPS) { /* fairness: others first */

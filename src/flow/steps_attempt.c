@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 
@@ -23,6 +24,24 @@ static bool is_generator(const struct ar_candidate *c)
     return (c->upstream->provider->flags & AR_PLACE_GENERATOR) != 0;
 }
 
+/* What the upstream said of the operator's key is not for the client; an upstream that failed
+ * without words is named with its status. */
+static void describe_verdict(struct ar_flow *f)
+{
+    struct ar_fault *fault = &f->fault;
+    if (f->as_is || !f->seat.cand) {
+        return;
+    }
+    struct ar_str name = f->seat.cand->upstream->name;
+    if (fault->code == AR_UPSTREAM_CREDENTIALS) {
+        fault->message = ar_arena_fmt(
+            &f->arena, "upstream %.*s refused the key that the operator configured", AR_FMT(name));
+    } else if (fault->message.n == 0 && fault->upstream_status > 0) {
+        fault->message = ar_arena_fmt(&f->arena, "upstream %.*s answered with status %d",
+                                      AR_FMT(name), fault->upstream_status);
+    }
+}
+
 enum ar_next ar_run_pick(struct ar_flow *f)
 {
     const struct ar_candidate *c;
@@ -31,11 +50,7 @@ enum ar_next ar_run_pick(struct ar_flow *f)
     f->left = (struct ar_fault){.code = AR_OK};
     if (ar_plan_next(f->plan, now, left.code == AR_OK ? NULL : &left, &c) != AR_READY) {
         ar_plan_verdict(f->plan, now, &f->fault, &f->as_is);
-        if (f->fault.code == AR_UPSTREAM_CREDENTIALS && !f->as_is && f->seat.cand) {
-            f->fault.message = ar_arena_fmt(
-                &f->arena, "upstream %.*s refused the key that the operator configured",
-                AR_FMT(f->seat.cand->upstream->name));
-        }
+        describe_verdict(f);
         return ar_flow_to(f, &ar_step_refuse);
     }
     f->seat.cand = c;
@@ -349,6 +364,25 @@ static bool may_relay(const struct ar_flow *f, struct ar_str body)
     return f->op == AR_OP_PASS || (same && ar_str_has_prefix(ar_str_trim(body), AR_LIT("{")));
 }
 
+/* A key of the operator's that an upstream does not take is his to know of, even when another one
+ * served the request. */
+static void tell_operator(struct ar_flow *f)
+{
+    const struct ar_candidate *c = f->seat.cand;
+    if (f->left.code != AR_UPSTREAM_CREDENTIALS || c->callers_secret) {
+        return;
+    }
+    struct ar_log_pair pairs[] = {
+        {"id", ar_str_of(f->record.request_id)},
+        {"upstream", c->upstream->name},
+        {"key", ar_str_of(c->key_print)},
+        {"status", f->left.upstream_status > 0
+                       ? ar_arena_fmt(&f->arena, "%d", f->left.upstream_status)
+                       : (struct ar_str){NULL, 0}},
+        {"note", f->left.message}};
+    ar_log_line(AR_LOG_WARN, "key_refused", pairs, sizeof pairs / sizeof *pairs);
+}
+
 /* The seat failed before the commit: its bytes were never seen. */
 static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
 {
@@ -380,6 +414,7 @@ static enum ar_next leave(struct ar_flow *f, const struct ar_fault *fault)
     f->seat.rec->usage = f->seat.usage;
     ar_sink_close(f);
     f->left_warnings = ar_flow_warnings(f);
+    tell_operator(f);
     if (is_signature(f)) {
         f->unsigned_history = true;
         ar_flow_forget(f);

@@ -286,12 +286,21 @@ enum ar_next ar_run_refuse(struct ar_flow *f)
         break_off(f, &(struct ar_event){.kind = AR_EV_ERROR, .fault = &f->fault});
     }
     if (ar_code_status(f->fault.code) >= 500) {
+        const struct ar_str none = {NULL, 0};
+        const struct ar_fault *fault = &f->fault;
+        bool quotes = fault->upstream_status > 0; /* an upstream's own words may quote a prompt */
         struct ar_log_pair pairs[] = {
             {"id", ar_str_of(f->record.request_id)},
-            {"code", ar_str_of(ar_code_public(f->fault.code))},
+            {"code", ar_str_of(ar_code_public(fault->code))},
+            {"doing", ar_str_of(f->doing)},
             {"model", f->record.model},
-            {"upstream", f->seat.cand ? f->seat.cand->upstream->name : (struct ar_str){NULL, 0}},
-            {"note", f->fault.upstream_status > 0 ? (struct ar_str){NULL, 0} : f->fault.message}};
+            {"upstream", f->seat.cand ? f->seat.cand->upstream->name : none},
+            {"upstream_status", fault->upstream_status > 0
+                                    ? ar_arena_fmt(&f->arena, "%d", fault->upstream_status)
+                                    : none},
+            {"upstream_type", fault->vendor_type.n > 0 ? fault->vendor_type : none},
+            {"upstream_code", fault->vendor_code.n > 0 ? fault->vendor_code : none},
+            {"note", quotes ? none : fault->message}};
         ar_log_line(AR_LOG_WARN, "refused", pairs, sizeof pairs / sizeof *pairs);
     }
     return ar_flow_to(f, &ar_step_settle);

@@ -76,7 +76,7 @@ static void give_up(struct ar_eyeballs *e)
     err.sys = unknown ? (e->v4.status ? e->v4.status : e->v6.status) : e->last_status;
     (void)uv_strerror_r(err.sys ? err.sys : UV_EAI_NONAME, text, sizeof text);
     if (unknown) {
-        (void)ar_fail(&err, AR_UPSTREAM_DNS, "%.80s: %s", e->host, text);
+        (void)ar_fail(&err, AR_UPSTREAM_DNS, "cannot resolve %.80s: %s", e->host, text);
     } else {
         (void)ar_fail(&err, AR_UPSTREAM_CONNECT, "%.80s port %u: %s", e->host, e->port, text);
     }

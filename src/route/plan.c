@@ -276,28 +276,36 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
     return seen;
 }
 
+/* Adds a name that begins like the one asked for to the list of near ones. */
+static void add_near(struct ar_str model, struct ar_str name, char *near, size_t cap)
+{
+    size_t n = strlen(near);
+    name = ar_str_head(name, 40);
+    if (name.n > 1 && n + name.n + 2 < cap &&
+        ar_str_find_nocase(name, ar_str_head(model, model.n < 4 ? model.n : 4)) < name.n &&
+        ar_str_find(ar_str_of(near), name) == n) {
+        (void)snprintf(near + n, cap - n, "%s%.*s", n > 0 ? ", " : "", AR_FMT(name));
+    }
+}
+
 static enum ar_code not_found(const struct ar_plan_ask *ask, struct ar_err *err)
 {
     const struct ar_upstreams *all = ask->snapshot->upstreams;
     char near[96] = "";
-    size_t n = 0;
+    bool known = false;
     for (unsigned i = 0; i < all->n; i++) {
-        for (unsigned k = 0; k < all->v[i].conf->model_count; k++) {
-            struct ar_str from = all->v[i].conf->models[k].from;
-            size_t head = ask->model.n < 4 ? ask->model.n : 4;
-            if (from.n >= head &&
-                ar_str_find_nocase(from, ar_str_head(ask->model, head)) < from.n &&
-                n < sizeof near) {
-                n += (size_t)snprintf(near + n, sizeof near - n, "%s%.*s", n > 0 ? ", " : "",
-                                      AR_FMT(ar_str_head(from, 40)));
-            }
+        const struct ar_upstream *u = &all->v[i];
+        struct ar_str globs = ar_str_of(u->conf->has_models ? "" : u->provider->models), glob;
+        known |= ar_str_is(ask->pin, u->name);
+        for (unsigned k = 0; k < u->conf->model_count; k++) {
+            add_near(ask->model, u->conf->models[k].from, near, sizeof near);
+        }
+        while (ar_str_split(&globs, ' ', &glob)) {
+            size_t at = ar_str_find_char(glob, '='); /* gemini=gemini-* */
+            add_near(ask->model, at < glob.n ? ar_str_from(glob, at + 1) : glob, near, sizeof near);
         }
     }
     if (ask->pin.n > 0) {
-        bool known = false;
-        for (unsigned i = 0; i < all->n; i++) {
-            known |= ar_str_is(ask->pin, all->v[i].name);
-        }
         return ar_fail(err, AR_MODEL_NOT_FOUND,
                        known ? "upstream %.*s does not serve model %.*s"
                              : "there is no upstream %.*s (model %.*s)",

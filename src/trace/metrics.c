@@ -161,16 +161,24 @@ const char *ar_outcome_name(enum ar_outcome o)
     return NAMES[o];
 }
 
+/* A pair without a value is left out of the line. */
+static struct ar_str said(const char *text)
+{
+    return text && text[0] ? ar_str_of(text) : (struct ar_str){NULL, 0};
+}
+
 static void put_access(const struct ar_record *r)
 {
-    char status[16], ms[32], tokens[48];
+    char status[16], ms[32], tokens[48] = "";
     const struct ar_attempt_record *last =
         r->attempt_count > 0 ? r->attempt[r->attempt_count - 1] : NULL;
     (void)snprintf(status, sizeof status, "%d", r->status_sent);
     (void)snprintf(ms, sizeof ms, "%.3f", (double)(r->ended_us - r->begun_us) / 1000);
-    (void)snprintf(tokens, sizeof tokens, "%lld/%lld",
-                   (long long)(last ? last->usage.in_total : -1),
-                   (long long)(last ? last->usage.out_total : -1));
+    if (last && (last->usage.in_total >= 0 || last->usage.out_total >= 0)) {
+        (void)snprintf(tokens, sizeof tokens, "%lld/%lld",
+                       (long long)ar_tokens(last->usage.in_total),
+                       (long long)ar_tokens(last->usage.out_total));
+    }
     char attempts[16];
     (void)snprintf(attempts, sizeof attempts, "%u", r->attempt_count);
     struct ar_log_pair pairs[] = {
@@ -184,10 +192,10 @@ static void put_access(const struct ar_record *r)
         {"dialect", ar_str_of(r->client_dialect)},
         {"model", r->model},
         {"upstream", last ? last->upstream : (struct ar_str){NULL, 0}},
-        {"key", last ? ar_str_of(last->key_print) : (struct ar_str){NULL, 0}},
+        {"key", last ? said(last->key_print) : (struct ar_str){NULL, 0}},
         {"attempts", ar_str_of(attempts)},
         {"ms", ar_str_of(ms)},
-        {"tokens", ar_str_of(tokens)},
+        {"tokens", said(tokens)},
         {"warnings", r->warnings.n > 0 ? r->warnings : (struct ar_str){NULL, 0}},
     };
     ar_log_line(AR_LOG_INFO, "request", pairs, sizeof pairs / sizeof *pairs);

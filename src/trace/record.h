@@ -22,7 +22,7 @@ struct ar_record {
     char request_id[33]; /* hex; key of everything that is kept */
     enum ar_outcome outcome;
     int code;          /* enum ar_code; 0: no failure */
-    const char *doing; /* step at the end */
+    const char *doing; /* the last step before the way out */
     const char *client_dialect;
     struct ar_str trace_id, model, warnings;
     int64_t begun_us, opened_us, committed_us, ended_us;

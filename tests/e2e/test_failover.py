@@ -108,6 +108,32 @@ def test_all_keys_refused(gateway, upstream, client):
     assert len(upstream.requests) == 3
 
 
+def test_the_operator_learns_what_was_said_of_a_key(gateway, upstream):
+    """In the log, with the key's fingerprint, though another key served; clients never read it."""
+    keys = [key("spent"), key("good")]
+    upstream.handler = by_key({keys[0]: wire.fail("chat", 402, message="Your balance is empty.")})
+    gate = gateway({"upstreams": [place(CHAT, upstream, keys=keys)]})
+    for _ in range(2):
+        got = gate.chat(BODY)
+        assert got.status == 200 and "balance" not in got.text
+    gate.wait_log("event=key_refused")
+    line = [x for x in gate.log.splitlines() if "event=key_refused" in x]
+    assert len(line) == 1 and "status=402" in line[0] and "Your balance is empty." in line[0], line
+    assert keys[0] not in gate.log
+
+
+def test_a_failure_without_words_names_upstream_and_status(gateway, upstream):
+    upstream.handler = lambda request, reply: reply.body(b"<html>bad gateway</html>", 502, "text/html")
+    gate = gateway({"upstreams": [place(CHAT, upstream)]})
+    got = gate.chat(BODY)
+    assert got.status == 502 and "up answered with status 502" in got.json["error"]["message"], got
+    gate.wait_log("dialect=chat")
+    refused, access = (next(x for x in gate.log.splitlines() if part in x) for part in ("event=refused", "dialect=chat"))
+    assert "upstream_status=502" in refused and "doing=pick" in refused, refused
+    assert "doing=pick" in access and "tokens=" not in access, access
+    assert 'step="pick"' in gate.get("/metrics").text
+
+
 @pytest.mark.parametrize("client", ["chat", "anthropic"])
 def test_all_keys_limited(gateway, upstream, client):
     """Every candidate's 429: the caller's 429, with the shortest wait; while all rest nobody is asked."""

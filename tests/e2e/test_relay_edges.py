@@ -224,7 +224,7 @@ def test_a_stream_that_we_cut_says_so(gateway, upstream, client, how):
         head = one.head()
         assert head.status == 200 and started.wait(5)
         gate.signal(signal.SIGTERM)
-        time.sleep(0.3)
+        time.sleep(0.8)
         if how == "second signal":
             gate.signal(signal.SIGTERM)
         one.body_of(head)

@@ -81,6 +81,22 @@ def test_drain_has_a_deadline(gateway, upstream):
     free.set()
 
 
+def test_two_signals_in_one_breath_are_one(gateway, upstream):
+    """As `timeout` sends them: to the process, and to its group."""
+    free, started = threading.Event(), threading.Event()
+    upstream.handler = held(free, started)
+    gate = gateway({"drain_timeout": "15s", "upstreams": [place("openai-compatible", upstream)]})
+    with gate.client() as client:
+        client.send(encode("POST", "/v1/chat/completions", STREAM))
+        assert client.head().status == 200 and started.wait(5)
+        gate.signal(signal.SIGTERM)
+        gate.signal(signal.SIGINT)
+        time.sleep(0.3)
+        free.set()
+        body = b"".join(client.stream())
+    assert body.endswith(b"data: [DONE]\n\n") and gate.wait() == 0
+
+
 def test_a_second_sigterm_stops_at_once(gateway, upstream):
     free, started = threading.Event(), threading.Event()
     upstream.handler = held(free, started)
@@ -89,7 +105,7 @@ def test_a_second_sigterm_stops_at_once(gateway, upstream):
         client.send(encode("POST", "/v1/chat/completions", STREAM))
         assert client.head().status == 200 and started.wait(5)
         gate.signal(signal.SIGTERM)
-        time.sleep(0.3)
+        time.sleep(0.8)
         assert gate.process.poll() is None
         gate.signal(signal.SIGTERM)
         gate.wait(3 * SLOW)

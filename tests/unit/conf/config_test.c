@@ -363,6 +363,9 @@ static void test_wrong_values_are_refused_with_their_line(void **state)
     (void)state;
     check_refused("a: 1\na: 2\n", "line 2", "twice");
     check_refused("upstreams:\n  - name: x\n    name: y\n", "line 3", "name stands twice");
+    check_refused("upstreams:\n  - name: x\n    keys: [\"\"]\n", ":3", "is empty");
+    check_refused("upstreams:\n  - name: x\n    keys: [{secret: \"${NO_SUCH_THING:}\"}]\n", ":3",
+                  "is empty");
     check_refused("- a\n", "line 1", "map");
     check_refused("word\n", "line 1", "map");
     check_refused("a: &x 1\nb: *x\n", "line 2", "alias");

@@ -306,6 +306,11 @@ static void test_unknown_models_name_near_ones(void **state)
     assert_int_equal(rig_ask(&r, "zz", (struct ar_plan_ask){.any_model = false}),
                      AR_MODEL_NOT_FOUND);
     rig_done(&r);
+    rig_init(&r, "upstreams: [{name: a, provider: anthropic}, {name: b, provider: gemini}]\n");
+    assert_int_equal(rig_ask(&r, "claude", (struct ar_plan_ask){.any_model = false}),
+                     AR_MODEL_NOT_FOUND); /* the provider's own patterns are names too */
+    assert_non_null(strstr(r.err.note, "near: claude-*"));
+    rig_done(&r);
 }
 
 static void test_the_clients_dialect_is_preferred(void **state)
