@@ -14,25 +14,44 @@ static unsigned char lower(char c)
 
 /* The same for eight bytes at once: what is ASCII and neither below 'A' nor above 'Z' gets bit 5.
  */
-static uint64_t lower8(const char *p)
+static uint64_t lower8(uint64_t w)
 {
     const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
     uint64_t low = w & 0x7f * each;
     uint64_t from_a = low + (0x80 - 'A') * each, above_z = low + (0x7f - 'Z') * each;
     return w | (from_a & ~above_z & ~w & 0x80 * each) >> 2;
 }
 
+static uint64_t load8(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+/* All of four to eight bytes, some of them twice. */
+static uint64_t load_short(const char *p, size_t n)
+{
+    uint32_t first, last;
+    memcpy(&first, p, sizeof first);
+    memcpy(&last, p + n - sizeof last, sizeof last);
+    return (uint64_t)last << 32 | first;
+}
+
 bool ar_same_nocase(const char *a, const char *b, size_t n)
 {
-    size_t i = 0;
-    for (; n - i >= 8; i += 8) {
-        if (lower8(a + i) != lower8(b + i)) {
-            return false;
+    if (n >= 8) { /* the last eight may overlap those before */
+        for (size_t i = 0; i + 8 < n; i += 8) {
+            if (lower8(load8(a + i)) != lower8(load8(b + i))) {
+                return false;
+            }
         }
+        return lower8(load8(a + n - 8)) == lower8(load8(b + n - 8));
     }
-    for (; i < n; i++) {
+    if (n >= 4) {
+        return lower8(load_short(a, n)) == lower8(load_short(b, n));
+    }
+    for (size_t i = 0; i < n; i++) {
         if (lower(a[i]) != lower(b[i])) {
             return false;
         }

@@ -339,12 +339,19 @@ static void read_fact(struct cursor *k, struct ar_header *h)
     }
 }
 
-/* A registered host: no byte that could end it or smuggle a path. */
+/* Bytes that could end a host or smuggle a path, below 0x80; the rest of them is_host looks at. */
+static const bool NOT_OF_HOST[128] = {
+    ['/'] = true, ['?'] = true, ['#'] = true, ['@'] = true, ['\\'] = true,
+    ['<'] = true, ['>'] = true, ['"'] = true, ['^'] = true, ['`'] = true,
+    ['{'] = true, ['|'] = true, ['}'] = true, [','] = true, [0x7f] = true,
+};
+
+/* A registered host. */
 static bool is_host(struct ar_str s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if ((unsigned char)c <= ' ' || (unsigned char)c >= 0x7f || strchr("/?#@\\<>\"^`{|},", c)) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c <= ' ' || c >= sizeof NOT_OF_HOST || NOT_OF_HOST[c]) {
             return false;
         }
     }

@@ -48,17 +48,26 @@ bool ar_header_is_hop(struct ar_str name, struct ar_str connection)
     return false;
 }
 
-/* No line break and no NUL; eight bytes at once while none is below 16. */
-static bool is_one_line(struct ar_str s)
+/* Is any of the eight bytes at p below 16? */
+static bool has_low8(const char *p)
 {
     const uint64_t each = UINT64_C(0x0101010101010101);
     uint64_t w;
-    while (s.n >= sizeof w) {
-        memcpy(&w, s.p, sizeof w);
-        if ((w - 0x10 * each) & ~w & 0x80 * each) {
-            break;
+    memcpy(&w, p, sizeof w);
+    return ((w - 0x10 * each) & ~w & 0x80 * each) != 0;
+}
+
+/* No line break and no NUL; eight bytes at once, the last ones overlapping, while none is low. */
+static bool is_one_line(struct ar_str s)
+{
+    if (s.n >= 8) {
+        bool low = has_low8(s.p + s.n - 8);
+        for (size_t i = 0; i + 8 < s.n && !low; i += 8) {
+            low = has_low8(s.p + i);
         }
-        s = ar_str_n(s.p + sizeof w, s.n - sizeof w);
+        if (!low) {
+            return true;
+        }
     }
     bool ok = true;
     for (size_t i = 0; i < s.n && ok; i++) {

@@ -6,6 +6,7 @@
 #include "ir/usage.h"
 
 #include <stddef.h>
+#include <string.h>
 
 static const size_t COUNTERS[] = {
     offsetof(struct ar_usage, in_total),
@@ -33,9 +34,7 @@ static int64_t *counter(struct ar_usage *u, unsigned i)
 
 void ar_usage_clear(struct ar_usage *u)
 {
-    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
-        *counter(u, i) = -1;
-    }
+    memset(u, 0xff, offsetof(struct ar_usage, estimated)); /* -1, all of them */
     u->estimated = false;
 }
 

@@ -99,6 +99,25 @@ static inline bool is_key(const struct ar_jdoc *d, const struct ar_jnode *k, str
     return k->end - k->at == key.n + 2 && memcmp(d->src.p + k->at + 1, key.p, key.n) == 0;
 }
 
+/* Which of the keys the key node k is; n: none. */
+static unsigned find_key(const struct ar_jdoc *d, const struct ar_jnode *k,
+                         const struct ar_str *keys, unsigned n)
+{
+    unsigned i = 0;
+    if (__builtin_expect(k->flags & AR_J_ESCAPED, 0)) {
+        while (i < n && !is_key_escaped(d, k, keys[i])) {
+            i++;
+        }
+        return i;
+    }
+    const char *text = d->src.p + k->at + 1;
+    size_t length = k->end - k->at - 2U;
+    while (i < n && (keys[i].n != length || memcmp(text, keys[i].p, length) != 0)) {
+        i++;
+    }
+    return i;
+}
+
 struct ar_jval ar_json_get(struct ar_jval v, struct ar_str key)
 {
     struct ar_jval found = {NULL, 0};
@@ -124,11 +143,9 @@ void ar_json_pick(struct ar_jval v, const struct ar_str *keys, unsigned n, struc
     }
     const struct ar_jnode *nodes = v.doc->nodes;
     for (uint32_t i = v.i + 1, end = nodes[v.i].next; i < end; i = nodes[i + 1].next) {
-        for (unsigned k = 0; k < n; k++) {
-            if (is_key(v.doc, &nodes[i], keys[k])) {
-                ret[k] = (struct ar_jval){v.doc, i + 1};
-                break;
-            }
+        unsigned k = find_key(v.doc, &nodes[i], keys, n);
+        if (k < n) {
+            ret[k] = (struct ar_jval){v.doc, i + 1};
         }
     }
 }

@@ -273,9 +273,14 @@ static void encode(struct http_call *c)
 
 static struct ar_call *start(struct ar_call_spec *spec)
 {
-    struct http_call *c = malloc(sizeof *c);
-    AR_ASSERT(c != NULL);
+    struct http_call *c = ar_arena_alloc(spec->arena, sizeof *c);
+    bool on_heap = c == NULL;
+    if (on_heap) {
+        c = malloc(sizeof *c);
+        AR_ASSERT(c != NULL);
+    }
     memset(c, 0, offsetof(struct http_call, parts));
+    c->on_heap = on_heap;
     c->call.ops = &ar_http_call;
     c->spec = spec;
     c->timer.fire = fire;
@@ -532,7 +537,9 @@ static void close_call(struct ar_call *call)
     }
     ar_buf_done(&c->body);
     ar_arena_done(&c->arena);
-    free(c);
+    if (c->on_heap) {
+        free(c);
+    }
 }
 
 const struct ar_call_ops ar_http_call = {

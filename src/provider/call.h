@@ -26,6 +26,7 @@ struct http_call {
     enum call_state state;
     struct ar_arena arena; /* encoding, faults, decoded answer */
     struct ar_arena *mem;  /* small things: the request's own on the native path, else arena */
+    bool on_heap;          /* the request's arena had no room for the call itself */
     struct ar_exchange *exchange;
     struct ar_exchange_spec exchange_spec;
     struct ar_header *headers;           /* arena */

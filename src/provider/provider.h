@@ -75,7 +75,7 @@ struct ar_call_spec {
     size_t whole_max;     /* a whole answer to decode may be this big */
     struct ar_buf *spare; /* memory for answers, used again call after call; NULL: none */
     struct ar_stamp stamp;
-    struct ar_arena *arena; /* of the attempt's request: encoding */
+    struct ar_arena *arena; /* of the attempt's request: the call itself, its small things */
     struct ar_pool *pool;
     struct ar_loop *loop;
     struct ar_waker *waker;
