@@ -32,7 +32,8 @@ static enum ar_poll google_prepare(struct ar_auth_job *j, struct ar_err *err)
     const struct ar_call_spec *s = j->spec;
     struct ar_str token = s->secret;
     enum ar_poll p = AR_READY;
-    if (!s->callers_secret && s->tokens && ar_google_is_key(s->secret)) {
+    if (!s->callers_secret && s->tokens &&
+        (ar_google_is_key(s->secret) || ar_google_is_metadata(s->secret))) {
         j->wait.waker = s->waker;
         p = ar_tokens_get(s->tokens, s->secret, &s->origin, &j->wait, &token, err);
     }

@@ -52,6 +52,19 @@ static void take_aws_key(struct ar_config *c, struct ar_conf_upstream *conf,
     }
 }
 
+/* The key "metadata": of the machine's own service account. */
+static void name_metadata_host(struct ar_config *c, struct ar_conf_upstream *conf,
+                               const char *(*getenv_fn)(const char *))
+{
+    const char *host = env(getenv_fn, "GCE_METADATA_HOST");
+    for (unsigned i = 0; i < conf->key_count; i++) {
+        if (ar_str_is_lit(conf->keys[i].secret, "metadata")) {
+            conf->keys[i].secret = ar_arena_fmt(&c->arena, AR_GOOGLE_METADATA "%s",
+                                                host ? host : "metadata.google.internal");
+        }
+    }
+}
+
 void ar_cloud_from_env(struct ar_config *c, struct ar_conf_upstream *conf,
                        const struct ar_provider *p, const char *(*getenv_fn)(const char *))
 {
@@ -73,6 +86,7 @@ void ar_cloud_from_env(struct ar_config *c, struct ar_conf_upstream *conf,
             ar_config_set_keys(c, conf, ar_arena_copy(&c->arena, ar_str_of(file)),
                                AR_LIT("env GOOGLE_APPLICATION_CREDENTIALS"));
         }
+        name_metadata_host(c, conf, getenv_fn);
     }
 }
 
@@ -134,6 +148,9 @@ static enum ar_code read_google_key(struct ar_config *c, struct ar_upstream *u, 
                                     struct ar_err *err)
 {
     struct ar_google_key g;
+    if (ar_google_is_metadata(k->secret)) {
+        return AR_OK;
+    }
     enum ar_code code = is_path(k->secret) ? read_file(c, k->secret, &k->secret, err) : AR_OK;
     if (code == AR_OK && ar_google_is_key(k->secret)) {
         code = ar_google_key_read(k->secret, &c->arena, &g, err);

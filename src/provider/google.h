@@ -19,6 +19,12 @@ static inline bool ar_google_is_key(struct ar_str secret)
 {
     return ar_str_has_prefix(ar_str_trim(secret), AR_LIT("{"));
 }
+/* "metadata:HOST[:PORT]": the metadata server of a machine of Google's gives the token itself. */
+#define AR_GOOGLE_METADATA "metadata:"
+static inline bool ar_google_is_metadata(struct ar_str secret)
+{
+    return ar_str_has_prefix(secret, AR_LIT(AR_GOOGLE_METADATA));
+}
 /* Texts: arena or json. Errors: AR_INVALID_REQUEST, saying what is missing, never a value. */
 enum ar_code ar_google_key_read(struct ar_str json, struct ar_arena *a, struct ar_google_key *ret,
                                 struct ar_err *err) AR_MUST;

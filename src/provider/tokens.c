@@ -207,6 +207,38 @@ static bool is_loopback(struct ar_str host)
            ar_str_is_lit(host, "::1");
 }
 
+static void start(struct entry *e)
+{
+    e->spec.origin = &e->origin;
+    e->spec.headers = e->headers;
+    e->spec.connect_ms = CONNECT_MS;
+    e->spec.head_ms = e->spec.idle_ms = ANSWER_MS;
+    e->spec.waker = &e->waker;
+    e->x = ar_exchange_start(e->tokens->pool, &e->spec);
+    ar_timer_set(e->tokens->loop, &e->timer, ar_loop_now_ms(e->tokens->loop) + 2 * ANSWER_MS);
+}
+
+/* Asks the metadata server ("Authenticate applications to Google: access tokens from the metadata
+ * server"): plain HTTP inside the machine's host, never through a proxy. The header keeps other
+ * people's redirects out. */
+static enum ar_code begin_metadata(struct entry *e, struct ar_str host, struct ar_err *err)
+{
+    struct ar_url url;
+    struct ar_str text = ar_arena_join(&e->arena, AR_LIT("http://"), host);
+    if (!text.p || ar_url_parse(text, &url) != AR_OK) {
+        return ar_fail(err, AR_UPSTREAM_CREDENTIALS, "GCE_METADATA_HOST is no host");
+    }
+    e->origin = (struct ar_origin){.port = url.port, .host = url.host};
+    e->headers[0] = (struct ar_header){AR_LIT("metadata-flavor"), AR_LIT("Google")};
+    e->headers[1] = (struct ar_header){AR_LIT("user-agent"), AR_LIT("anyrouter")};
+    e->spec = (struct ar_exchange_spec){
+        .method = AR_LIT("GET"),
+        .target = AR_LIT("/computeMetadata/v1/instance/service-accounts/default/token"),
+        .header_count = 2};
+    start(e);
+    return AR_OK;
+}
+
 /* Reads the key, signs and sends. */
 static enum ar_code begin(struct entry *e, struct ar_str secret, const struct ar_origin *near,
                           struct ar_err *err)
@@ -216,6 +248,9 @@ static enum ar_code begin(struct entry *e, struct ar_str secret, const struct ar
     ar_arena_init(&e->arena, MEMORY_MAX);
     ar_buf_init(&e->answer, ANSWER_MAX);
     secret = ar_arena_copy(&e->arena, secret);
+    if (ar_google_is_metadata(secret)) {
+        return begin_metadata(e, ar_str_from(secret, sizeof AR_GOOGLE_METADATA - 1), err);
+    }
     enum ar_code code = ar_google_key_read(secret, &e->arena, &k, err);
     if (code == AR_OK && ar_url_parse(k.token_uri, &url) != AR_OK) {
         code = ar_fail(err, AR_INVALID_REQUEST, "Google credentials whose token_uri is no URL");
@@ -240,22 +275,15 @@ static enum ar_code begin(struct entry *e, struct ar_str secret, const struct ar
     e->headers[1] = (struct ar_header){AR_LIT("accept"), AR_LIT("application/json")};
     e->headers[2] = (struct ar_header){AR_LIT("user-agent"), AR_LIT("anyrouter")};
     e->spec = (struct ar_exchange_spec){
-        .origin = &e->origin,
         .method = AR_LIT("POST"),
         .target = url.query.n > 0
                       ? ar_arena_fmt(&e->arena, "%.*s?%.*s", AR_FMT(url.path), AR_FMT(url.query))
                   : url.path.n > 0 ? url.path
                                    : AR_LIT("/"),
-        .headers = e->headers,
         .header_count = 3,
         .parts = &e->body,
-        .part_count = 1,
-        .connect_ms = CONNECT_MS,
-        .head_ms = ANSWER_MS,
-        .idle_ms = ANSWER_MS,
-        .waker = &e->waker};
-    e->x = ar_exchange_start(e->tokens->pool, &e->spec);
-    ar_timer_set(e->tokens->loop, &e->timer, ar_loop_now_ms(e->tokens->loop) + 2 * ANSWER_MS);
+        .part_count = 1};
+    start(e);
     return AR_OK;
 }
 

@@ -133,7 +133,12 @@ static struct ar_str target_of(const struct ar_upstream *u, const struct ar_base
         return (struct ar_str){NULL, 0};
     }
     if (!template || !template[0]) {
-        return ar_base_join(b, ar_str_of(own), a);
+        struct ar_base root = *b;
+        if (d == &ar_dialect_gemini && u->dialect_count > 1 &&
+            ar_str_has_suffix(b->path, AR_LIT("/v1"))) { /* the other dialects' version, not its */
+            root.path = ar_str_head(b->path, b->path.n - 3);
+        }
+        return ar_base_join(&root, ar_str_of(own), a);
     }
     if (ar_str_has_prefix(ar_str_of(own), ar_str_of(d->path_generate))) {
         more = own + strlen(d->path_generate); /* "/count_tokens" */
@@ -277,8 +282,8 @@ static enum ar_code build_one(struct ar_config *c, struct ar_conf_upstream *conf
         pass = ar_str_is_lit(conf->passthrough, "true");
     }
     u->passthrough = pass != 0 && u->provider->auth != AR_AUTH_NONE;
-    enum ar_code code = build_bases(c, u, err);
-    return code == AR_OK ? build_dialects(c, u, err) : code;
+    enum ar_code code = build_dialects(c, u, err); /* bases are of dialects */
+    return code == AR_OK ? build_bases(c, u, err) : code;
 }
 
 enum ar_code ar_upstreams_build(struct ar_config *c, struct ar_upstreams **ret, struct ar_err *err)

@@ -233,3 +233,17 @@ def test_two_candidates(one):
     got = gate.chat(chat(n=2))
     assert up.last.json["generationConfig"]["candidateCount"] == 2
     assert [c["message"]["content"] for c in got.json["choices"]] == ["one", "two"]
+
+
+@pytest.mark.parametrize("base,want", [("/v1", "/v1beta/models/"), ("", "/v1beta/models/"), ("/proxy/v1", "/proxy/v1beta/models/")])
+def test_a_base_url_with_the_version_of_another_dialect(gateway, upstream, base, want):
+    """A proxy's base URL ends in /v1 for its Chat clients; Gemini's paths have a version of their own."""
+    upstream.handler = wire.whole({"candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]},
+                                                   "finishReason": "STOP"}]})
+    gate = gateway({"upstreams": [place("litellm", upstream, base_urls=[upstream.url + base], dialects=["chat", "gemini"])]})
+    got = gate.ask("POST", "/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [{"parts": [{"text": "x"}]}]})
+    assert got.status == 200, got
+    assert upstream.last.path == want + "gemini-2.5-pro:generateContent"
+    upstream.handler = wire.both("chat")
+    got = gate.chat({"model": "gemini-2.5-pro", "messages": [{"role": "user", "content": "x"}]})
+    assert got.status == 200 and upstream.last.path == (base or "/v1") + "/chat/completions"

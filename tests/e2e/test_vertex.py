@@ -274,3 +274,56 @@ def test_tokens_of_gemini_are_counted(gateway, cloud):
     assert got.status == 200 and got.json["input_tokens"] == 42, got
     assert up.last.path == f"{ROOT}/google/models/gemini-2.5-pro:countTokens"
     assert "systemInstruction" in up.last.json and "generateContentRequest" not in up.last.json
+
+
+class Metadata:
+    """The metadata server of a machine of Google's."""
+
+    def __init__(self, status=200):
+        self.status, self.tokens = status, []
+
+    def __call__(self, request, reply):
+        assert request.method == "GET", request.method
+        assert request.path == "/computeMetadata/v1/instance/service-accounts/default/token", request.path
+        assert request.header("metadata-flavor") == "Google"
+        if self.status != 200:
+            return reply.body({"error": "no account"}, self.status)
+        self.tokens.append("ya29." + key("metadata"))
+        reply.body({"access_token": self.tokens[-1], "expires_in": 3599, "token_type": "Bearer"})
+
+
+def test_the_machines_own_account(gateway, upstreams):
+    """keys: [metadata] asks the metadata server, once."""
+    up, server = upstreams(2)
+    server.handler = Metadata()
+    up.handler = wire.both("anthropic")
+    gate = gateway({"upstreams": [place("vertex", up, keys=["metadata"], models=None, region="europe-west1",
+                                        project="proj-1")]},
+                   env={"GCE_METADATA_HOST": server.url.removeprefix("http://"), "HTTP_PROXY": "http://127.0.0.1:9"})
+    for _ in range(3):
+        got = gate.messages(wire.ask("anthropic", model=CLAUDE), {})
+        assert got.status == 200, got
+    assert up.last.header("authorization") == f"Bearer {server.handler.tokens[0]}"
+    assert len(server.requests) == 1
+    server.clear()
+
+
+def test_a_machine_without_an_account(gateway, upstreams):
+    up, server = upstreams(2)
+    server.handler = Metadata(404)
+    gate = gateway({"upstreams": [place("vertex", up, keys=["metadata"], models=None, region="europe-west1",
+                                        project="proj-1")]},
+                   env={"GCE_METADATA_HOST": server.url.removeprefix("http://")})
+    assert gate.messages(wire.ask("anthropic", model=CLAUDE), {}).status >= 500
+    assert not up.requests
+
+
+def test_a_caller_names_no_metadata_server(gateway, upstreams):
+    """A caller's key is a token and nothing else, whatever it looks like."""
+    up, server = upstreams(2)
+    up.handler = wire.both("anthropic")
+    secret = "metadata:" + server.url.removeprefix("http://")
+    gate = gateway({"upstreams": [place("vertex", up, keys=None, models=None, region="europe-west1", project="proj-1",
+                                        passthrough="true")]})
+    gate.messages(wire.ask("anthropic", model=CLAUDE), {"authorization": f"Bearer {secret}"})
+    assert not server.requests
