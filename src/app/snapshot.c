@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "provider/upstream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char *from_environment(const char *name)
@@ -43,6 +44,27 @@ void ar_snapshot_free(struct ar_snapshot *s)
     }
 }
 
+/* One line an upstream: who it is, where, with how many keys. */
+static void announce_upstream(const struct ar_upstream *u)
+{
+    char place[160] = "", more[32] = "";
+    const struct ar_origin *o = u->base_count > 0 ? &u->bases[0].origin : NULL;
+    if (o && o->host.n > 0) {
+        (void)snprintf(place, sizeof place, " at %.*s:%u", AR_FMT(ar_str_head(o->host, 120)),
+                       o->port);
+    }
+    if (u->base_count > 1) {
+        (void)snprintf(more, sizeof more, " and %u more", u->base_count - 1);
+    }
+    ar_log_note(AR_LOG_INFO, "upstream", "%.*s (%s)%s%s: %u key%s%s", AR_FMT(u->name),
+                u->provider->title, place, more, u->key_count, u->key_count == 1 ? "" : "s",
+                u->passthrough ? ", takes the caller's key" : "");
+    if (u->conf->insecure) {
+        ar_log_note(AR_LOG_WARN, "insecure", "upstream %.*s: certificates are not checked",
+                    AR_FMT(u->name));
+    }
+}
+
 void ar_snapshot_announce(const struct ar_snapshot *s)
 {
     enum ar_log_level level = AR_LOG_INFO;
@@ -57,13 +79,6 @@ void ar_snapshot_announce(const struct ar_snapshot *s)
         ar_log_note(AR_LOG_INFO, "environment", "%.*s", AR_FMT(s->config->notices.v[i]));
     }
     for (unsigned i = 0; i < s->upstreams->n; i++) {
-        const struct ar_upstream *u = &s->upstreams->v[i];
-        ar_log_note(AR_LOG_INFO, "upstream", "%.*s (%s): %u key%s%s", AR_FMT(u->name),
-                    u->provider->title, u->key_count, u->key_count == 1 ? "" : "s",
-                    u->passthrough ? ", takes the caller's key" : "");
-        if (u->conf->insecure) {
-            ar_log_note(AR_LOG_WARN, "insecure", "upstream %.*s: certificates are not checked",
-                        AR_FMT(u->name));
-        }
+        announce_upstream(&s->upstreams->v[i]);
     }
 }
