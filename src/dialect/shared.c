@@ -30,6 +30,43 @@ void ar_undo_add(struct ar_undo ***tail, struct ar_arena *a, struct ar_undo row)
     }
 }
 
+/* Every property of an object is among the required ones: names differ, so counting does. */
+static bool requires_all(struct ar_jval v)
+{
+    struct ar_jval props = ar_json_get_lit(v, "properties"),
+                   required = ar_json_get_lit(v, "required");
+    unsigned want = ar_json_is(props, AR_J_OBJECT) ? ar_json_count(props) : 0, got = 0;
+    if (want > 0 && ar_json_is(required, AR_J_ARRAY)) {
+        for (struct ar_jiter it = ar_json_iter(required); ar_json_next(&it);) {
+            got += ar_json_get(props, ar_json_esc(it.val)).doc != NULL;
+        }
+    }
+    return got >= want;
+}
+
+static bool fits_strict(struct ar_jval v)
+{
+    bool fits = true;
+    if (ar_json_is(v, AR_J_OBJECT)) {
+        bool is_object = ar_str_is_lit(ar_json_esc(ar_json_get_lit(v, "type")), "object");
+        struct ar_jval closed = ar_json_get_lit(v, "additionalProperties");
+        fits = !is_object || (ar_json_is(closed, AR_J_FALSE) && requires_all(v));
+    }
+    if (ar_json_is(v, AR_J_OBJECT) || ar_json_is(v, AR_J_ARRAY)) {
+        for (struct ar_jiter it = ar_json_iter(v); fits && ar_json_next(&it);) {
+            fits = fits_strict(it.val);
+        }
+    }
+    return fits;
+}
+
+bool ar_schema_fits_strict(struct ar_str schema, struct ar_arena *a)
+{
+    struct ar_jdoc doc;
+    return ar_json_parse(schema, AR_JSON_DEPTH, a, &doc, NULL) == AR_OK &&
+           fits_strict(ar_json_root(&doc));
+}
+
 void ar_put_input_tokens(int64_t tokens, struct ar_buf *out)
 {
     struct ar_jw w = ar_jw_on(out);

@@ -21,6 +21,12 @@ enum ar_code ar_request_too_large(struct ar_err *err);
 /* A row of the undo list at *tail. Without memory it is left out, and the arena's state tells. */
 void ar_undo_add(struct ar_undo ***tail, struct ar_arena *a, struct ar_undo row);
 
+/* May OpenAI be asked to keep to the schema? Its strict mode takes objects only that are closed and
+ * whose properties are all required. Frame: the arena holds the parsed schema. */
+bool ar_schema_fits_strict(struct ar_str schema, struct ar_arena *a);
+#define AR_NOT_STRICT                                                                              \
+    "the upstream keeps strictly to schemas only whose properties are all required"
+
 /* {"input_tokens":N}, as most dialects tell a count; -1: it is none. */
 void ar_put_input_tokens(int64_t tokens, struct ar_buf *out);
 int64_t ar_read_input_tokens(struct ar_str body, struct ar_arena *a);

@@ -67,8 +67,10 @@ struct ar_settings {
     struct ar_str schema, schema_name, schema_description; /* raw, dec, esc */
     enum ar_tri schema_strict;                             /* SET with schema_strict_on */
     bool schema_strict_on;
-    bool enum_text; /* Gemini's text/x.enum: schema wraps the values in {"value": ...}; the client
-                       gets the value alone */
+    bool enum_text;  /* Gemini's text/x.enum: schema wraps the values in {"value": ...}; the client
+                        gets the value alone */
+    bool json_value; /* Gemini: likewise a schema whose root is no object; the client gets the
+                        value's JSON */
     enum ar_choice choice;
     struct ar_name *choice_names; /* dec */
     enum ar_tri parallel;         /* SET with parallel_on */

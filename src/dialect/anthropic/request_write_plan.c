@@ -13,7 +13,13 @@ static void plan_limit(struct ar_anthropic_enc *e)
 {
     const struct ar_settings *set = &e->r->set;
     if (set->max_tokens.tri == AR_SET) {
+        int64_t most = e->native ? 0 : e->t->max_out_tokens;
         e->max_tokens = set->max_tokens.i;
+        if (most > 0 && e->max_tokens > most) { /* refused otherwise */
+            ar_anthropic_lose(e, AR_FATE_WARN, AR_CLAMPED, "max_tokens", "max_tokens",
+                              "the model gives no more");
+            e->max_tokens = most;
+        }
         return;
     }
     e->max_tokens = e->t->default_max_tokens > 0 ? e->t->default_max_tokens : DEFAULT_MAX_TOKENS;

@@ -39,18 +39,32 @@ static void put_sampling(struct ar_chat_enc *e, const char *name, const struct a
     }
 }
 
+static void put_max_tokens(struct ar_chat_enc *e)
+{
+    const struct ar_int *n = &e->r->set.max_tokens;
+    int64_t limit = n->i, most = e->t->max_out_tokens;
+    if (n->tri != AR_SET) {
+        return;
+    }
+    if (limit <= 0) {
+        ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "max_tokens",
+                     "the upstream's dialect has no request without output");
+    } else if (most > 0 && limit > most) { /* agents ask for what other models give */
+        ar_chat_lose(e, AR_FATE_WARN, AR_CLAMPED, "max_tokens", "the model gives no more");
+        limit = most;
+    }
+    if (AR_HAS(e, LEGACY_MAX_TOKENS)) {
+        ar_jw_key_i64(&e->w, "max_tokens", limit);
+    } else {
+        ar_jw_key_i64(&e->w, "max_completion_tokens", limit);
+    }
+}
+
 static void put_limits(struct ar_chat_enc *e)
 {
     const struct ar_settings *s = &e->r->set;
     struct ar_jw *w = &e->w;
-    if (s->max_tokens.tri == AR_SET && s->max_tokens.i <= 0) {
-        ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "max_tokens",
-                     "the upstream's dialect has no request without output");
-    } else if (s->max_tokens.tri == AR_SET && AR_HAS(e, LEGACY_MAX_TOKENS)) {
-        ar_jw_key_i64(w, "max_tokens", s->max_tokens.i);
-    } else if (s->max_tokens.tri == AR_SET) {
-        ar_jw_key_i64(w, "max_completion_tokens", s->max_tokens.i);
-    }
+    put_max_tokens(e);
     put_sampling(e, "temperature", &s->temperature, 1);
     put_sampling(e, "top_p", &s->top_p, 1);
     put_sampling(e, "frequency_penalty", &s->freq_penalty, 0);
@@ -65,6 +79,10 @@ static void put_limits(struct ar_chat_enc *e)
         ar_jw_key_i64(w, "seed", s->seed.i);
     }
     if (s->n.tri == AR_SET) {
+        if (s->n.i > 1 && e->t->stream && e->r->dialect != AR_DIALECT_CHAT) {
+            ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "n",
+                         "several answers are not streamed to a client of another dialect");
+        }
         ar_jw_key_i64(w, "n", s->n.i);
     }
     if (s->logit_bias.p) {
@@ -124,6 +142,11 @@ static void put_format(struct ar_chat_enc *e)
     } else {
         bool strict =
             s->schema_strict == AR_SET ? s->schema_strict_on : e->r->dialect != AR_DIALECT_CHAT;
+        if (strict && e->r->dialect == AR_DIALECT_ANTHROPIC &&
+            !ar_schema_fits_strict(s->schema, e->a)) {
+            ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "output_config", AR_NOT_STRICT);
+            strict = false;
+        }
         ar_jw_key_lit(w, "type", "json_schema");
         ar_jw_key(w, "json_schema");
         ar_jw_open(w, '{');

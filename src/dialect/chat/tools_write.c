@@ -57,7 +57,13 @@ static void put_parameters(struct ar_chat_enc *e, const struct ar_tool *t)
     ar_jw_key(w, "parameters");
     ar_jw_raw(w, t->schema.p ? t->schema : AR_LIT("{\"type\":\"object\",\"properties\":{}}"));
     if (t->strict == AR_SET) {
-        ar_jw_key_bool(w, "strict", t->strict_on);
+        bool strict = t->strict_on;
+        if (strict && e->r->dialect == AR_DIALECT_ANTHROPIC &&
+            !ar_schema_fits_strict(t->schema, e->a)) {
+            ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tools", AR_NOT_STRICT);
+            strict = false;
+        }
+        ar_jw_key_bool(w, "strict", strict);
     }
     if (t->defer) {
         ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tools",

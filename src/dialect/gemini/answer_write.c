@@ -104,7 +104,12 @@ bool ar_gemini_put_other_part(struct ar_jw *w, const struct ar_block *b)
     return true;
 }
 
-struct ar_str ar_gemini_unwrap_enum(struct ar_str text, struct ar_arena *a)
+bool ar_gemini_is_wrapped(const struct ar_request *r)
+{
+    return r && (r->set.enum_text || r->set.json_value);
+}
+
+struct ar_str ar_gemini_unwrap(struct ar_str text, const struct ar_request *r, struct ar_arena *a)
 {
     struct ar_jdoc doc;
     struct ar_str plain = ar_json_unescape_in(text, a);
@@ -112,7 +117,10 @@ struct ar_str ar_gemini_unwrap_enum(struct ar_str text, struct ar_arena *a)
         return text;
     }
     struct ar_jval v = ar_json_get_lit(ar_json_root(&doc), "value");
-    return ar_json_is(v, AR_J_STRING) ? ar_json_esc(v) : text;
+    if (r->set.json_value && v.doc) {
+        return ar_json_escape_in(ar_json_raw(v), a);
+    }
+    return r->set.enum_text && ar_json_is(v, AR_J_STRING) ? ar_json_esc(v) : text;
 }
 
 /* --- names --- */

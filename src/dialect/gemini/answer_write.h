@@ -30,8 +30,10 @@ bool ar_gemini_put_call_part(struct ar_jw *w, const struct ar_block *b, const st
                              const struct ar_stamp *stamp, unsigned nth, struct ar_arena *a);
 /* Opaque parts of Google's own, media: the part, or false and nothing. */
 bool ar_gemini_put_other_part(struct ar_jw *w, const struct ar_block *b);
-/* The value alone of a wrapped enum answer (settings.enum_text), escaped; else text itself. */
-struct ar_str ar_gemini_unwrap_enum(struct ar_str text, struct ar_arena *a);
+/* Answers in {"value": ...} that the client gets without it (settings.enum_text, json_value). */
+bool ar_gemini_is_wrapped(const struct ar_request *r);
+/* The value alone of such an answer, escaped, as text or as its JSON; else text itself. Arena. */
+struct ar_str ar_gemini_unwrap(struct ar_str text, const struct ar_request *r, struct ar_arena *a);
 
 /* Members modelVersion and responseId. */
 void ar_gemini_put_names(struct ar_jw *w, const struct ar_write_how *how);

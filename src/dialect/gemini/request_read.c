@@ -280,18 +280,47 @@ static const struct field config_fields[] = {
 };
 enum { CONFIG_FIELDS = sizeof(config_fields) / sizeof(config_fields[0]) };
 
+/* The schema of an object that holds the value alone; definitions stay where references look. */
+static enum ar_code wrap_schema(struct state *s, struct ar_str schema)
+{
+    struct ar_jdoc doc;
+    struct ar_str defs = {NULL, 0};
+    if (ar_json_parse(schema, 1, s->in.a, &doc, NULL) == AR_OK) {
+        struct ar_jval v = ar_json_get_lit(ar_json_root(&doc), "$defs");
+        defs = v.doc ? ar_json_raw(v) : defs;
+    }
+    s->set->schema = ar_arena_fmt(s->in.a,
+                                  "{\"type\":\"object\",\"properties\":{\"value\":%.*s},"
+                                  "\"required\":[\"value\"],\"additionalProperties\":false%s%.*s}",
+                                  AR_FMT(schema), defs.n > 0 ? ",\"$defs\":" : "", AR_FMT(defs));
+    s->set->format = AR_FORMAT_SCHEMA;
+    return s->set->schema.p ? AR_OK : ar_request_too_large(s->in.err);
+}
+
 /* text/x.enum answers one of the schema's values as bare text: to others a JSON object that holds
  * it, which the writers take out again (PROTOCOLS 6.7). */
 static enum ar_code set_enum(struct state *s, struct ar_str schema)
 {
-    s->set->schema = ar_arena_fmt(s->in.a,
-                                  "{\"type\":\"object\",\"properties\":{\"value\":%.*s},"
-                                  "\"required\":[\"value\"],\"additionalProperties\":false}",
-                                  AR_FMT(schema));
     s->set->enum_text = true;
     s->set->schema_strict_on = true;
+    return wrap_schema(s, schema);
+}
+
+/* Others take objects only at the root: a list, a number travels in one. */
+static enum ar_code set_schema(struct state *s, struct ar_str schema)
+{
+    struct ar_jdoc doc;
     s->set->format = AR_FORMAT_SCHEMA;
-    return s->set->schema.p ? AR_OK : ar_request_too_large(s->in.err);
+    s->set->schema = schema;
+    if (ar_json_parse(schema, 1, s->in.a, &doc, NULL) != AR_OK) {
+        return AR_OK; /* the upstream's to judge */
+    }
+    struct ar_str type = ar_json_esc(ar_json_get_lit(ar_json_root(&doc), "type"));
+    if (type.n == 0 || ar_str_is_lit(type, "object")) {
+        return AR_OK;
+    }
+    s->set->json_value = true;
+    return wrap_schema(s, schema);
 }
 
 /* responseMimeType, responseSchema and responseJsonSchema together (P-110). */
@@ -312,17 +341,16 @@ static enum ar_code set_format(struct state *s)
         return set_enum(s, schema);
     }
     if (ar_str_is_lit(mime, "application/json")) {
-        s->set->format = schema.p ? AR_FORMAT_SCHEMA : AR_FORMAT_JSON;
-        s->set->schema = schema;
-        return AR_OK;
+        s->set->format = AR_FORMAT_JSON;
+        return schema.p ? set_schema(s, schema) : AR_OK;
     }
     if (mime.p && !ar_str_is_lit(mime, "text/plain")) {
         return keep(s, AR_FATE_WARN, AR_LIT(CONFIG), AR_LIT("responseMimeType"), s->mime);
     }
     if (schema.p) { /* the vendor asks for the type too; what is meant is plain */
-        s->set->format = AR_FORMAT_SCHEMA;
-        s->set->schema = schema;
-    } else if (mime.p) {
+        return set_schema(s, schema);
+    }
+    if (mime.p) {
         s->set->format = AR_FORMAT_TEXT;
     }
     return AR_OK;

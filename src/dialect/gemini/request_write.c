@@ -136,6 +136,10 @@ static void put_sampling(struct ar_gemini_enc *e)
         ar_jw_key_i64(w, "seed", set->seed.i);
     }
     if (set->n.tri == AR_SET && (set->n.i != 1 || e->native)) {
+        if (set->n.i > 1 && e->t->stream && !e->native) {
+            ar_gemini_lose_as(e, AR_FATE_REJECT, AR_DROPPED, "n",
+                              "several answers are not streamed to a client of another dialect");
+        }
         ar_jw_key_i64(w, "candidateCount", set->n.i);
     }
     if (set->logprobs) {
@@ -195,11 +199,12 @@ static void put_limit(struct ar_gemini_enc *e)
     ar_jw_key_i64(&e->w, "maxOutputTokens", n);
 }
 
-/* One of a list of words: the reader wrapped the client's schema in {"value": ...}. */
-static void put_enum(struct ar_gemini_enc *e)
+/* The reader wrapped the client's schema in {"value": ...}. */
+static void put_unwrapped(struct ar_gemini_enc *e)
 {
     struct ar_jdoc doc;
-    ar_jw_key_lit(&e->w, "responseMimeType", "text/x.enum");
+    ar_jw_key(&e->w, "responseMimeType");
+    ar_jw_esc(&e->w, e->r->set.enum_text ? AR_LIT("text/x.enum") : AR_LIT("application/json"));
     if (ar_json_parse(e->r->set.schema, AR_JSON_DEPTH, e->a, &doc, NULL) == AR_OK) {
         struct ar_jval all = ar_json_get_lit(ar_json_root(&doc), "properties");
         ar_jw_key_raw(&e->w, "responseJsonSchema", ar_json_raw(ar_json_get_lit(all, "value")));
@@ -212,8 +217,8 @@ static void put_format(struct ar_gemini_enc *e)
     if (e->schema_line || e->json_line) {
         return;
     }
-    if (set->enum_text && e->native) {
-        put_enum(e);
+    if ((set->enum_text || set->json_value) && e->native) {
+        put_unwrapped(e);
         return;
     }
     if (set->format == AR_FORMAT_TEXT && e->native) {

@@ -36,7 +36,7 @@ static void note_citations(struct answer *s, const struct ar_block *b, int64_t f
 
 static void put_said(struct answer *s, const struct ar_block *b)
 {
-    struct ar_str text = s->unwraps ? ar_gemini_unwrap_enum(b->text, s->a) : b->text;
+    struct ar_str text = s->unwraps ? ar_gemini_unwrap(b->text, s->how->request, s->a) : b->text;
     int64_t from = s->text_bytes;
     if (text.p != b->text.p) {
         ar_note(s->l, AR_EMULATED, "generationConfig.responseMimeType");
@@ -214,7 +214,7 @@ enum ar_code ar_gemini_encode_response(const struct ar_response *r, const struct
     struct ar_jw *w = &s.w;
     unsigned index = 0;
     s.shows = ar_gemini_shows_thinking(how->request);
-    s.unwraps = how->request && how->request->set.enum_text;
+    s.unwraps = ar_gemini_is_wrapped(how->request);
     ar_jw_open(w, '{');
     if (r->has_stop && ar_gemini_is_blocked(&r->stop, says(&s, r->blocks))) {
         ar_gemini_put_blocked(w, &r->stop);

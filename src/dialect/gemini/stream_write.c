@@ -71,7 +71,7 @@ struct ar_writer *ar_gemini_writer_new(const struct ar_write_how *how, struct ar
         w->losses = l;
         w->losses_at = l ? l->n : 0;
         w->shows = ar_gemini_shows_thinking(how->request);
-        w->unwraps = how->request && how->request->set.enum_text;
+        w->unwraps = ar_gemini_is_wrapped(how->request);
         ar_arena_init(&w->a, 4 << 20);
         ar_gemini_cites_init(&w->cites, BUFFERED_MAX);
         ar_buf_init(&w->tail, 1 << 16);
@@ -261,7 +261,7 @@ static void say(struct ar_writer *w, struct ar_str text, struct ar_framer *out)
 static void end_text(struct ar_writer *w, struct open_block *o, struct ar_framer *out)
 {
     if (o->text.n > 0) {
-        struct ar_str value = ar_gemini_unwrap_enum(ar_buf_view(&o->text), &w->a);
+        struct ar_str value = ar_gemini_unwrap(ar_buf_view(&o->text), w->how.request, &w->a);
         if (value.p != o->text.p && w->losses) {
             ar_note(w->losses, AR_EMULATED, "generationConfig.responseMimeType");
         }

@@ -48,6 +48,10 @@ static void put_limit(struct ar_responses_enc *e)
         ar_responses_lose(e, AR_FATE_WARN, AR_CLAMPED, field, "the upstream's least is 16");
         limit = OUTPUT_MIN;
     }
+    if (e->t->max_out_tokens > 0 && limit > e->t->max_out_tokens && !e->native) {
+        ar_responses_lose(e, AR_FATE_WARN, AR_CLAMPED, field, "the model gives no more");
+        limit = e->t->max_out_tokens;
+    }
     ar_jw_key_i64(&e->w, "max_output_tokens", limit);
 }
 
@@ -127,6 +131,11 @@ static void put_format(struct ar_responses_enc *e)
     } else {
         bool openai = e->native || e->r->dialect == AR_DIALECT_CHAT;
         bool strict = s->schema_strict == AR_SET ? s->schema_strict_on : !openai;
+        if (strict && e->r->dialect == AR_DIALECT_ANTHROPIC &&
+            !ar_schema_fits_strict(s->schema, e->a)) {
+            ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "output_config", AR_NOT_STRICT);
+            strict = false;
+        }
         ar_jw_key_lit(w, "type", "json_schema");
         ar_jw_key_text(w, "name", s->schema_name.n ? s->schema_name : AR_LIT("response"));
         if (s->schema_description.p) {
@@ -213,6 +222,13 @@ static bool searches(const struct ar_request *r)
     return t != NULL;
 }
 
+/* OpenAI refuses to encrypt what its other models do not have. A model that nothing is known of has
+ * every way to think. */
+static bool may_reason(const struct ar_responses_enc *e)
+{
+    return AR_CAN(e, REASONING) || AR_CAN(e, THINK_ADAPTIVE) || e->t->caps == 0;
+}
+
 /* A client of this dialect said itself what is stored and included. */
 static void put_state(struct ar_responses_enc *e)
 {
@@ -220,14 +236,22 @@ static void put_state(struct ar_responses_enc *e)
     if (e->native) {
         return;
     }
+    bool is_openai = e->t->vendor == AR_VENDOR_OPENAI;
+    bool reasons = !is_openai || may_reason(e);
+    bool sources = is_openai && searches(e->r);
     ar_jw_key_bool(w, "store", false);
+    if (!reasons && !sources && !e->r->set.logprobs) {
+        return;
+    }
     ar_jw_key(w, "include");
     ar_jw_open(w, '[');
-    ar_jw_lit(w, "reasoning.encrypted_content");
+    if (reasons) {
+        ar_jw_lit(w, "reasoning.encrypted_content");
+    }
     if (e->r->set.logprobs) {
         ar_jw_lit(w, "message.output_text.logprobs");
     }
-    if (searches(e->r) && e->t->vendor == AR_VENDOR_OPENAI) {
+    if (sources) {
         ar_jw_lit(w, "web_search_call.action.sources");
     }
     ar_jw_close(w, ']');

@@ -87,7 +87,13 @@ static void put_function(struct ar_responses_enc *e, const struct ar_tool *t)
     ar_jw_key_raw(w, "parameters",
                   none ? AR_LIT("{\"type\":\"object\",\"properties\":{}}") : t->schema);
     if (t->strict == AR_SET || !e->native) { /* elsewhere absent means false (P-048) */
-        ar_jw_key_bool(w, "strict", t->strict == AR_SET && t->strict_on);
+        bool strict = t->strict == AR_SET && t->strict_on;
+        if (strict && e->r->dialect == AR_DIALECT_ANTHROPIC &&
+            !ar_schema_fits_strict(t->schema, e->a)) {
+            ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tools", AR_NOT_STRICT);
+            strict = false;
+        }
+        ar_jw_key_bool(w, "strict", strict);
     }
     ar_jw_close(w, '}');
     if (t->defer && !e->native) {
