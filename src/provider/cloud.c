@@ -113,7 +113,7 @@ const char *ar_cloud_switch(const struct ar_provider *p, const char *(*getenv_fn
                : NULL;
 }
 
-/* "/path", "./path", "~..." or "*.json": a file, not a secret. */
+/* "/path", "./path", "../path" or "*.json": a file, not a secret. */
 static bool is_path(struct ar_str s)
 {
     return ar_str_has_prefix(s, AR_LIT("/")) || ar_str_has_prefix(s, AR_LIT("./")) ||
