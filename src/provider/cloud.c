@@ -8,6 +8,7 @@
 #include "provider/cloud.h"
 
 #include "provider/google.h"
+#include "vault/sign.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -144,6 +145,16 @@ static enum ar_code read_file(struct ar_config *c, struct ar_str path, struct ar
     return AR_OK;
 }
 
+/* A key that cannot sign is told now, and not by the first request. */
+static enum ar_code try_key(struct ar_str pem, struct ar_err *err)
+{
+    struct ar_buf out;
+    ar_buf_init(&out, FILE_MAX);
+    enum ar_code code = ar_rs256_sign(pem, AR_LIT("anyrouter"), &out, err);
+    ar_buf_done(&out);
+    return code;
+}
+
 static enum ar_code read_google_key(struct ar_config *c, struct ar_upstream *u, struct ar_key *k,
                                     struct ar_err *err)
 {
@@ -154,6 +165,7 @@ static enum ar_code read_google_key(struct ar_config *c, struct ar_upstream *u, 
     enum ar_code code = is_path(k->secret) ? read_file(c, k->secret, &k->secret, err) : AR_OK;
     if (code == AR_OK && ar_google_is_key(k->secret)) {
         code = ar_google_key_read(k->secret, &c->arena, &g, err);
+        code = code == AR_OK && !g.of_user ? try_key(g.pem, err) : code;
         if (code == AR_OK && u->project.n == 0) {
             u->project = g.project;
         }

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from clouds import TokenEndpoint, service_account
-from harness import key, wire
-from harness.stand import place
+from harness import Gateway, key, wire
+from harness.stand import base, place
 
 CLAUDE = "claude-sonnet-4-5@20250929"
 ROOT = "/v1/projects/proj-1/locations/europe-west1/publishers"
@@ -327,3 +327,12 @@ def test_a_caller_names_no_metadata_server(gateway, upstreams):
                                         passthrough="true")]})
     gate.messages(wire.ask("anthropic", model=CLAUDE), {"authorization": f"Bearer {secret}"})
     assert not server.requests
+
+
+def test_a_private_key_that_is_none_is_told_at_the_start():
+    """By the check and by the start, not by the first request."""
+    account = {**service_account("http://127.0.0.1:1/token"), "private_key": "-----BEGIN PRIVATE KEY-----\nnonsense\n"}
+    gate = Gateway({**base(), "upstreams": [{"provider": "vertex", "keys": [json.dumps(account)]}]})
+    gate.spawn()
+    assert gate.wait() != 0
+    assert "private key" in gate.log and "nonsense" not in gate.log, gate.log
