@@ -21,33 +21,35 @@ struct ar_reader *ar_anthropic_reader_new(const struct ar_read_how *how, struct 
 void ar_anthropic_reader_done(struct ar_reader *r)
 {
     if (r) {
+        ar_queue_done(&r->queue);
         ar_jtape_done(&r->tape);
     }
-}
-
-struct ar_event *ar_anthropic_push(struct ar_reader *r, enum ar_event_kind kind)
-{
-    AR_ASSERT(r->n < AR_ANTHROPIC_QUEUE);
-    struct ar_event *ev = &r->queue[r->n++];
-    *ev = (struct ar_event){.kind = kind};
-    return ev;
 }
 
 static void push_delta(struct ar_reader *r, const struct ar_anthropic_open *o, enum ar_delta delta,
                        struct ar_str text)
 {
-    struct ar_event *ev = ar_anthropic_push(r, AR_EV_DELTA);
-    ev->b = o->b;
-    ev->delta = delta;
-    ev->text = text;
+    ar_queue_put(&r->queue,
+                 (struct ar_event){.kind = AR_EV_DELTA, .b = o->b, .delta = delta, .text = text});
 }
 
-static void fail(struct ar_reader *r, enum ar_code code, struct ar_str message)
+static void push_signature(struct ar_reader *r, const struct ar_anthropic_open *o)
 {
-    r->fault = (struct ar_fault){
-        .code = code, .blame = AR_OF_PLACE, .retry_after_ms = -1, .message = message};
-    ar_anthropic_push(r, AR_EV_ERROR)->fault = &r->fault;
-    r->ended = true;
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_DELTA,
+                                              .b = o->b,
+                                              .delta = AR_D_SIGNATURE,
+                                              .opaque = &r->opaque});
+}
+
+static void push_start(struct ar_reader *r, const struct ar_anthropic_open *o)
+{
+    ar_queue_put(&r->queue,
+                 (struct ar_event){.kind = AR_EV_BLOCK_START, .b = o->b, .block = &r->block});
+}
+
+static void fail(struct ar_reader *r, enum ar_code code, const char *why)
+{
+    ar_queue_fail(&r->queue, code, why);
     r->has_frame = false; /* it is no event of the client's dialect */
 }
 
@@ -55,7 +57,7 @@ static void start(struct ar_reader *r)
 {
     if (!r->started) {
         r->started = true;
-        ar_anthropic_push(r, AR_EV_START)->answer = &r->answer;
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
     }
 }
 
@@ -79,7 +81,7 @@ static struct ar_anthropic_open *open_block(struct ar_reader *r, int64_t index,
     } else {
         o = ar_arena_new(r->a, struct ar_anthropic_open);
         if (!o) {
-            fail(r, AR_UPSTREAM_ERROR, AR_LIT("the upstream's answer needs too much memory"));
+            fail(r, AR_UPSTREAM_ERROR, "the upstream's answer needs too much memory");
             return NULL;
         }
     }
@@ -103,7 +105,7 @@ static void close_block(struct ar_reader *r, struct ar_anthropic_open *o)
     if (o->input.n > 0) {
         push_delta(r, o, AR_D_JSON, o->input);
     }
-    ar_anthropic_push(r, AR_EV_BLOCK_END)->b = o->b;
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = o->b});
 }
 
 static int64_t index_of(struct ar_jval root)
@@ -177,9 +179,7 @@ static void on_block_start(struct ar_reader *r, struct ar_jval root)
     if (!o) {
         return;
     }
-    struct ar_event *ev = ar_anthropic_push(r, AR_EV_BLOCK_START);
-    ev->b = o->b;
-    ev->block = &r->block;
+    push_start(r, o);
     struct ar_str text = ar_json_esc(o->kind == AR_THINKING ? ar_json_get_lit(v, "thinking")
                                                             : ar_json_get_lit(v, "text"));
     struct ar_jval input = ar_json_get_lit(v, "input"), sig = ar_json_get_lit(v, "signature");
@@ -188,8 +188,7 @@ static void on_block_start(struct ar_reader *r, struct ar_jval root)
     }
     if (o->kind == AR_THINKING && ar_json_is(sig, AR_J_STRING) && ar_json_esc(sig).n > 0) {
         set_opaque(r, dec(r, sig), AR_SIGNATURE);
-        push_delta(r, o, AR_D_SIGNATURE, (struct ar_str){0});
-        r->queue[r->n - 1].opaque = &r->opaque;
+        push_signature(r, o);
     }
     bool call = o->kind == AR_TOOL_USE || o->kind == AR_SERVER_TOOL_USE;
     if (call && ar_json_is(input, AR_J_OBJECT) && ar_json_count(input) > 0) {
@@ -207,9 +206,7 @@ static struct ar_anthropic_open *imply(struct ar_reader *r, int64_t index, bool 
         o = open_block(r, index, is_text ? AR_TEXT : AR_THINKING);
         if (o) {
             r->block = (struct ar_block){.kind = o->kind};
-            struct ar_event *ev = ar_anthropic_push(r, AR_EV_BLOCK_START);
-            ev->b = o->b;
-            ev->block = &r->block;
+            push_start(r, o);
         }
     }
     return o;
@@ -222,8 +219,7 @@ static void on_signature(struct ar_reader *r, struct ar_anthropic_open *o, struc
         return;
     }
     set_opaque(r, ar_json_unescape_in(ar_json_esc(sig), r->a), AR_SIGNATURE);
-    push_delta(r, o, AR_D_SIGNATURE, (struct ar_str){0});
-    r->queue[r->n - 1].opaque = &r->opaque;
+    push_signature(r, o);
 }
 
 static void on_delta(struct ar_reader *r, struct ar_jval root)
@@ -263,7 +259,7 @@ static void on_usage(struct ar_reader *r, struct ar_jval v)
         if (!r->answer.service_tier.p) {
             r->answer.service_tier = dec(r, ar_json_get_lit(v, "service_tier"));
         }
-        ar_anthropic_push(r, AR_EV_USAGE)->usage = &r->usage;
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage});
     }
 }
 
@@ -295,9 +291,8 @@ static void on_error(struct ar_reader *r, struct ar_jval root)
 {
     bool own = ar_str_is_lit(ar_json_esc(ar_json_get_lit(root, "type")), "error") &&
                ar_json_is(ar_json_get_lit(root, "error"), AR_J_OBJECT);
-    ar_anthropic_fault_of(0, root, r->a, &r->fault);
-    ar_anthropic_push(r, AR_EV_ERROR)->fault = &r->fault;
-    r->ended = true;
+    ar_anthropic_fault_of(0, root, r->a, &r->queue.fault);
+    ar_queue_fail_by(&r->queue, (struct ar_str){NULL, 0});
     r->has_frame = r->has_frame && own;
 }
 
@@ -359,7 +354,7 @@ static void on_event(struct ar_reader *r, enum ar_anthropic_frame kind, struct a
         r->ending = true;
         return;
     case AR_AF_PING:
-        ar_anthropic_push(r, AR_EV_PING);
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_PING});
         return;
     case AR_AF_ERROR:
         on_error(r, root);
@@ -378,15 +373,15 @@ void ar_anthropic_note_frame(struct ar_reader *r, enum ar_anthropic_frame kind,
         struct ar_jval root = ar_json_root(&r->doc);
         on_event(r, kind == AR_AF_OTHER ? kind_by_data(root) : kind, root);
     } else if (!r->relay && !ar_str_is_lit(f->data, "[DONE]")) {
-        fail(r, AR_UPSTREAM_ERROR, AR_LIT("the upstream sent a broken event"));
+        fail(r, AR_UPSTREAM_ERROR, "the upstream sent a broken event");
     }
 }
 
 void ar_anthropic_read_frame(struct ar_reader *r, const struct ar_frame *f)
 {
-    r->at = r->n = 0;
+    ar_queue_reuse(&r->queue);
     r->has_frame = false;
-    if (r->ended || r->ending) {
+    if (r->queue.ended || r->ending) {
         return;
     }
     if (r->relay) {
@@ -399,14 +394,13 @@ void ar_anthropic_read_frame(struct ar_reader *r, const struct ar_frame *f)
 void ar_anthropic_read_eof(struct ar_reader *r, enum ar_eof eof)
 {
     (void)eof; /* cut, clean or enough: what counts is whether it said why it stopped */
-    r->at = r->n = 0;
+    ar_queue_reuse(&r->queue);
     r->has_frame = false;
-    if (r->ended || r->ending) {
+    if (r->queue.ended || r->ending) {
         return;
     }
     if (!r->stopped) {
-        fail(r, AR_UPSTREAM_TRUNCATED,
-             AR_LIT("the upstream's answer ended before it was complete"));
+        fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer ended before it was complete");
         return;
     }
     r->ending = true;
@@ -417,37 +411,43 @@ void ar_anthropic_read_eof(struct ar_reader *r, enum ar_eof eof)
 
 bool ar_anthropic_read_lingers(const struct ar_reader *r)
 {
-    return r->stopped && !r->ending && !r->ended;
+    return r->stopped && !r->ending && !r->queue.ended;
 }
 
 /* The end, one event a call: open blocks, STOP, END. */
-static bool next_of_end(struct ar_reader *r)
+static void next_of_end(struct ar_reader *r)
 {
-    r->at = r->n = 0;
+    ar_queue_reuse(&r->queue);
     if (r->open && !r->relay) {
         close_block(r, r->open);
     } else if (!r->stopped && r->usage.out_total <= 0 && r->blocks == 0 && !r->relay) {
-        fail(r, AR_UPSTREAM_TRUNCATED,
-             AR_LIT("the upstream's answer ended without content or reason"));
+        fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer ended without content or reason");
     } else {
         if (!r->stopped) {
             r->stop = (struct ar_stop){.reason = AR_STOP_END};
         }
-        struct ar_event *ev = ar_anthropic_push(r, AR_EV_STOP);
-        ev->stop = &r->stop;
-        ev->usage = r->counts.input >= 0 || r->counts.output >= 0 ? &r->usage : NULL;
-        ar_anthropic_push(r, AR_EV_END);
-        r->ended = true;
+        ar_queue_put(&r->queue,
+                     (struct ar_event){.kind = AR_EV_STOP,
+                                       .stop = &r->stop,
+                                       .usage = r->counts.input >= 0 || r->counts.output >= 0
+                                                    ? &r->usage
+                                                    : NULL});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_END});
+        r->queue.ended = true;
     }
-    return true;
 }
 
 bool ar_anthropic_read_next(struct ar_reader *r, struct ar_event *ret)
 {
-    if (r->at == r->n && !(r->ending && !r->ended && next_of_end(r))) {
-        return false;
+    if (!ar_queue_next(&r->queue, ret)) {
+        if (!r->ending || r->queue.ended) {
+            return false;
+        }
+        next_of_end(r);
+        if (!ar_queue_next(&r->queue, ret)) {
+            return false;
+        }
     }
-    *ret = r->queue[r->at++];
     if (r->relay) {
         ar_anthropic_relay_event(r, ret);
     }

@@ -4,6 +4,7 @@
 #define AR_DIALECT_ANTHROPIC_STREAM_READ_H
 
 #include "dialect/anthropic/request_read.h"
+#include "ir/queue.h"
 
 /* What a frame is; its name, or the type in its data. */
 enum ar_anthropic_frame {
@@ -27,13 +28,11 @@ struct ar_anthropic_open {
     struct ar_str input; /* esc: what the start event held; shown at the end unless deltas came */
 };
 
-enum { AR_ANTHROPIC_QUEUE = 6 }; /* events of one frame */
-
 struct ar_reader {
     const struct ar_target *target;
     struct ar_arena *a;
     bool relay;
-    bool started, committed, stopped, ending, ended;
+    bool started, committed, stopped, ending;
     struct ar_jtape tape; /* owns; of the frame at hand */
     struct ar_jdoc doc;
     struct ar_anthropic_open *open, *spare;
@@ -41,19 +40,16 @@ struct ar_reader {
     struct ar_anthropic_usage counts;
     struct ar_str frame; /* relay: raw bytes for the next event */
     bool has_frame;
-    struct ar_event queue[AR_ANTHROPIC_QUEUE];
-    unsigned at, n;
+    struct ar_queue queue; /* owns */
     /* what queued events point to */
     struct ar_block block;
     struct ar_opaque opaque;
     struct ar_response answer;
     struct ar_usage usage;
     struct ar_stop stop;
-    struct ar_fault fault;
 };
 
 /* stream_read.c: shared moves. */
-struct ar_event *ar_anthropic_push(struct ar_reader *r, enum ar_event_kind kind);
 enum ar_anthropic_frame ar_anthropic_frame_of(struct ar_str name);
 /* Parses what has to be known of the frame. */
 void ar_anthropic_note_frame(struct ar_reader *r, enum ar_anthropic_frame kind,

@@ -17,12 +17,15 @@ void ar_anthropic_relay_frame(struct ar_reader *r, const struct ar_frame *f)
     r->frame = f->raw;
     r->has_frame = true;
     if (is_only_bytes(r, kind)) {
-        ar_anthropic_push(r, kind == AR_AF_PING ? AR_EV_PING : AR_EV_RAW);
+        ar_queue_put(&r->queue,
+                     (struct ar_event){.kind = kind == AR_AF_PING ? AR_EV_PING : AR_EV_RAW});
         return;
     }
     ar_anthropic_note_frame(r, kind, f);
-    if (r->has_frame && r->n == 0 && !r->ending) {
-        ar_anthropic_push(r, f->data.n > 0 || f->name.n > 0 ? AR_EV_RAW : AR_EV_PING);
+    if (r->has_frame && r->queue.n == 0 && !r->ending) {
+        ar_queue_put(
+            &r->queue,
+            (struct ar_event){.kind = f->data.n > 0 || f->name.n > 0 ? AR_EV_RAW : AR_EV_PING});
     }
 }
 

@@ -11,36 +11,6 @@
 
 static const struct ar_target NO_TARGET;
 
-void ar_chat_push(struct ar_reader *r, struct ar_event ev)
-{
-    if (r->n == r->cap) {
-        unsigned cap = r->cap ? r->cap * 2 : 16;
-        struct ar_event *q = realloc(r->queue, cap * sizeof *q);
-        if (!q) {
-            r->broken = true;
-            return;
-        }
-        r->queue = q;
-        r->cap = cap;
-    }
-    r->queue[r->n++] = ev;
-}
-
-void ar_chat_fail(struct ar_reader *r, enum ar_code code, const char *why)
-{
-    struct ar_fault *f = ar_arena_new(r->a, struct ar_fault);
-    static const struct ar_fault FULL = {
-        .code = AR_TOO_LARGE, .blame = AR_OF_US, .retry_after_ms = -1};
-    if (f) {
-        *f = (struct ar_fault){.code = code,
-                               .blame = code == AR_TOO_LARGE ? AR_OF_US : AR_OF_PLACE,
-                               .retry_after_ms = -1,
-                               .message = ar_str_of(why)};
-    }
-    r->ended = true;
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f ? f : &FULL});
-}
-
 void ar_chat_note_usage(struct ar_reader *r, struct ar_jval u, struct ar_jval x_groq)
 {
     struct ar_usage usage;
@@ -86,7 +56,7 @@ void ar_chat_note_finish(struct ar_reader *r, struct ar_jval choice)
 void ar_chat_close_block(struct ar_reader *r, int *b)
 {
     if (*b >= 0) {
-        ar_chat_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)*b});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)*b});
         *b = -1;
     }
 }
@@ -95,18 +65,19 @@ struct ar_block *ar_chat_start_block(struct ar_reader *r, enum ar_block_kind kin
 {
     struct ar_block *b = ar_arena_new(r->a, struct ar_block);
     if (!b) {
-        ar_chat_fail(r, AR_TOO_LARGE, "the answer has too many blocks");
+        ar_queue_fail(&r->queue, AR_TOO_LARGE, "the answer has too many blocks");
         return NULL;
     }
     b->kind = kind;
     *ret_b = r->next_b++;
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_BLOCK_START, .b = *ret_b, .block = b});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_BLOCK_START, .b = *ret_b, .block = b});
     return b;
 }
 
 void ar_chat_put_delta(struct ar_reader *r, unsigned b, enum ar_delta delta, struct ar_str text)
 {
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_DELTA, .delta = delta, .b = b, .text = text});
+    ar_queue_put(&r->queue,
+                 (struct ar_event){.kind = AR_EV_DELTA, .delta = delta, .b = b, .text = text});
 }
 
 /* Text of one kind: the others end first, so their order is that of the answer. */
@@ -114,7 +85,7 @@ static void put_said(struct ar_reader *r, int *b, enum ar_block_kind kind, enum 
                      struct ar_str text)
 {
     int *all[] = {&r->think_b, &r->text_b, &r->refusal_b};
-    if (!text.n || r->ended) {
+    if (!text.n || r->queue.ended) {
         return;
     }
     if (*b < 0) {
@@ -170,7 +141,7 @@ static void put_text(struct ar_reader *r, struct ar_str text, bool is_last)
 static void read_details(struct ar_reader *r, struct ar_jval details, bool has_plain)
 {
     struct ar_jiter it = ar_json_iter(details);
-    while (ar_json_next(&it) && !r->ended) {
+    while (ar_json_next(&it) && !r->queue.ended) {
         struct ar_jval text = ar_json_get_lit(it.val, "text");
         if (!ar_json_is(text, AR_J_STRING)) {
             text = ar_json_get_lit(it.val, "summary");
@@ -183,10 +154,10 @@ static void read_details(struct ar_reader *r, struct ar_jval details, bool has_p
             continue;
         }
         if (r->think_b >= 0 && sig->form != AR_REDACTED) {
-            ar_chat_push(r, (struct ar_event){.kind = AR_EV_DELTA,
-                                              .delta = AR_D_SIGNATURE,
-                                              .b = (unsigned)r->think_b,
-                                              .opaque = sig});
+            ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_DELTA,
+                                                      .delta = AR_D_SIGNATURE,
+                                                      .b = (unsigned)r->think_b,
+                                                      .opaque = sig});
             ar_chat_close_block(r, &r->think_b);
             continue;
         }
@@ -304,14 +275,8 @@ static void read_delta(struct ar_reader *r, struct ar_jval delta)
 
 void ar_chat_fail_by(struct ar_reader *r, struct ar_str body, struct ar_str raw)
 {
-    struct ar_fault *f = ar_arena_new(r->a, struct ar_fault);
-    if (!f) {
-        ar_chat_fail(r, AR_TOO_LARGE, "the answer is too large");
-        return;
-    }
-    ar_chat_decode_error(200, body, r->a, f);
-    r->ended = true;
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f, .raw = raw});
+    ar_chat_decode_error(200, body, r->a, &r->queue.fault);
+    ar_queue_fail_by(&r->queue, raw);
 }
 
 /* Members of a chunk, and of a choice. */
@@ -349,16 +314,17 @@ static void end_stream(struct ar_reader *r)
     if (r->target->quirks & AR_QUIRK(THINK_TAGS)) {
         put_text(r, (struct ar_str){"", 0}, true);
     }
-    for (unsigned i = 0; i < r->call_n && !r->ended; i++) {
+    for (unsigned i = 0; i < r->call_n && !r->queue.ended; i++) {
         if (!r->calls[i].started && r->calls[i].name.n) {
             ar_chat_start_call(r, &r->calls[i]);
         }
     }
-    if (r->ended) {
+    if (r->queue.ended) {
         return;
     }
     if (!r->finish.n && !r->seen.text && !r->seen.calls && !r->seen.refusal) {
-        ar_chat_fail(r, AR_UPSTREAM_ERROR, "the upstream's stream ended without an answer");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR,
+                      "the upstream's stream ended without an answer");
         return;
     }
     ar_chat_close_block(r, &r->think_b);
@@ -375,13 +341,13 @@ static void end_stream(struct ar_reader *r)
         r->stop.sequence = sequence;
     }
     if (r->has_usage) {
-        ar_chat_push(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage});
     }
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_STOP,
-                                      .stop = &r->stop,
-                                      .usage = r->has_usage ? &r->usage : NULL});
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_END});
-    r->ended = true;
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_STOP,
+                                              .stop = &r->stop,
+                                              .usage = r->has_usage ? &r->usage : NULL});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_END});
+    r->queue.ended = true;
 }
 
 static void read_chunk(struct ar_reader *r, struct ar_jval value, struct ar_str data)
@@ -399,7 +365,7 @@ static void read_chunk(struct ar_reader *r, struct ar_jval value, struct ar_str 
     }
     if (!r->started) {
         ar_chat_note_start(r, value);
-        ar_chat_push(r, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
     }
     ar_chat_note_usage(r, root[R_USAGE], root[R_GROQ]);
     /* else a whole message in a chunk */
@@ -410,17 +376,15 @@ static void read_chunk(struct ar_reader *r, struct ar_jval value, struct ar_str 
     if (ar_json_esc(c[C_FINISH]).n) {
         ar_chat_note_finish(r, choice);
     }
-    if (ar_str_is_lit(r->finish, "error") && !r->ended) {
-        ar_chat_fail(r, AR_UPSTREAM_ERROR, "the upstream's model failed");
+    if (ar_str_is_lit(r->finish, "error") && !r->queue.ended) {
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR, "the upstream's model failed");
     }
 }
 
 void ar_chat_read_frame(struct ar_reader *r, const struct ar_frame *f)
 {
-    if (r->at == r->n) {
-        r->at = r->n = 0;
-    }
-    if (r->ended) {
+    ar_queue_reuse(&r->queue);
+    if (r->queue.ended) {
         return;
     }
     if (r->relay) {
@@ -437,8 +401,8 @@ void ar_chat_read_frame(struct ar_reader *r, const struct ar_frame *f)
         ar_chat_fail_by(r, data, (struct ar_str){0});
     } else if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) != AR_OK ||
                !ar_json_is(ar_json_root(&r->doc), AR_J_OBJECT)) {
-        ar_chat_fail(r, AR_UPSTREAM_ERROR,
-                     "the upstream's stream has a frame that is not a JSON object");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR,
+                      "the upstream's stream has a frame that is not a JSON object");
     } else {
         read_chunk(r, ar_json_root(&r->doc), data);
     }
@@ -448,14 +412,12 @@ void ar_chat_read_frame(struct ar_reader *r, const struct ar_frame *f)
 void ar_chat_read_eof(struct ar_reader *r, enum ar_eof eof)
 {
     (void)eof;
-    if (r->at == r->n) {
-        r->at = r->n = 0;
-    }
-    if (r->ended) {
+    ar_queue_reuse(&r->queue);
+    if (r->queue.ended) {
         return;
     }
     if (!r->finish.n) {
-        ar_chat_fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
     } else if (r->relay) {
         ar_chat_relay_end(r, AR_LIT(""));
     } else {
@@ -465,23 +427,12 @@ void ar_chat_read_eof(struct ar_reader *r, enum ar_eof eof)
 
 bool ar_chat_read_next(struct ar_reader *r, struct ar_event *ret)
 {
-    if (r->at < r->n) {
-        *ret = r->queue[r->at++];
-        return true;
-    }
-    if (r->broken && !r->ended) {
-        r->ended = true;
-        static const struct ar_fault FULL = {
-            .code = AR_TOO_LARGE, .blame = AR_OF_US, .retry_after_ms = -1};
-        *ret = (struct ar_event){.kind = AR_EV_ERROR, .fault = &FULL};
-        return true;
-    }
-    return false;
+    return ar_queue_next(&r->queue, ret);
 }
 
 bool ar_chat_read_lingers(const struct ar_reader *r)
 {
-    return r->finish.n > 0 && !r->ended && (!r->relay || r->rests);
+    return r->finish.n > 0 && !r->queue.ended && (!r->relay || r->rests);
 }
 
 struct ar_reader *ar_chat_reader_new(const struct ar_read_how *how, struct ar_arena *a)
@@ -511,11 +462,10 @@ void ar_chat_reader_done(struct ar_reader *r)
         ar_buf_done(&r->calls[i].early);
     }
     free(r->calls);
-    free(r->queue);
+    ar_queue_done(&r->queue);
     ar_jtape_done(&r->tape);
     ar_buf_done(&r->scratch);
     ar_buf_done(&r->same.bytes);
     r->calls = NULL;
-    r->queue = NULL;
-    r->call_n = r->at = r->n = 0;
+    r->call_n = 0;
 }

@@ -4,6 +4,7 @@
 #define AR_DIALECT_CHAT_STREAM_READ_H
 
 #include "dialect/chat/request_read.h"
+#include "ir/queue.h"
 
 /* Thinking that comes inside content as <think>...</think>: cuts escaped text into pieces, held
  * across deltas. response_read_tags.c. Zeroed is the start. */
@@ -48,16 +49,15 @@ struct ar_reader {
 
     struct ar_jtape tape; /* owns; of the frame at hand */
     struct ar_jdoc doc;
-    struct ar_buf scratch;  /* joined text of the frame at hand */
-    struct ar_event *queue; /* owns */
-    unsigned at, n, cap;
+    struct ar_buf scratch; /* joined text of the frame at hand */
+    struct ar_queue queue; /* owns */
 
     struct ar_response answer; /* of START */
     struct ar_usage usage;
     struct ar_stop stop;
     struct ar_str finish; /* the last finish_reason that says something; empty: none yet */
     struct ar_chat_seen seen;
-    bool has_usage, started, ended, broken, thought;
+    bool has_usage, started, thought;
 
     /* translated */
     int text_b, think_b, refusal_b; /* open block, or -1 */
@@ -73,8 +73,6 @@ struct ar_reader {
 };
 
 /* stream_read.c: shared moves. */
-void ar_chat_push(struct ar_reader *r, struct ar_event ev);
-void ar_chat_fail(struct ar_reader *r, enum ar_code code, const char *why);
 /* Ends with the fault that an error body tells. raw: its frame where the bytes are relayed. */
 void ar_chat_fail_by(struct ar_reader *r, struct ar_str body, struct ar_str raw);
 /* Values of the members usage and x_groq. */

@@ -21,7 +21,7 @@ static struct ar_chat_call *add_call(struct ar_reader *r, int64_t index)
         struct ar_chat_call *calls =
             cap <= CALLS_MAX ? realloc(r->calls, cap * sizeof *calls) : NULL;
         if (!calls) {
-            ar_chat_fail(r, AR_TOO_LARGE, "the answer has too many calls");
+            ar_queue_fail(&r->queue, AR_TOO_LARGE, "the answer has too many calls");
             return NULL;
         }
         r->calls = calls;
@@ -108,7 +108,7 @@ static void feed_call(struct ar_reader *r, struct ar_chat_call *c, struct ar_str
     if (!c->started && c->name.n && (input.n || (c->id.n && !joins_names))) {
         ar_chat_start_call(r, c);
     }
-    if (!input.n || r->ended) {
+    if (!input.n || r->queue.ended) {
         return;
     }
     if (c->started) {
@@ -117,7 +117,7 @@ static void feed_call(struct ar_reader *r, struct ar_chat_call *c, struct ar_str
     }
     ar_buf_str(&c->early, input);
     if (ar_buf_finish(&c->early) != AR_OK) {
-        ar_chat_fail(r, AR_TOO_LARGE, "a call's arguments are too large");
+        ar_queue_fail(&r->queue, AR_TOO_LARGE, "a call's arguments are too large");
     }
 }
 
@@ -140,7 +140,7 @@ void ar_chat_read_call(struct ar_reader *r, struct ar_jval v, int64_t index)
         c->sig = sig;
     } else if (sig && !c->sig) {
         c->sig = sig;
-        ar_chat_push(r,
+        ar_queue_put(&r->queue,
                      (struct ar_event){
                          .kind = AR_EV_DELTA, .delta = AR_D_SIGNATURE, .b = c->b, .opaque = sig});
     }
@@ -151,7 +151,7 @@ void ar_chat_read_call(struct ar_reader *r, struct ar_jval v, int64_t index)
 void ar_chat_read_calls(struct ar_reader *r, struct ar_jval calls)
 {
     struct ar_jiter it = ar_json_iter(calls);
-    while (ar_json_next(&it) && !r->ended) {
+    while (ar_json_next(&it) && !r->queue.ended) {
         int64_t index = NO_INDEX;
         if (ar_json_i64(ar_json_get_lit(it.val, "index"), &index, NULL) != AR_OK || index < 0) {
             index = NO_INDEX;

@@ -106,7 +106,7 @@ static void put(struct ar_reader *r, struct ar_event ev, struct ar_str *raw)
 {
     ev.raw = *raw;
     *raw = AR_LIT("");
-    ar_chat_push(r, ev);
+    ar_queue_put(&r->queue, ev);
 }
 
 static void put_first_content(struct ar_reader *r, enum ar_block_kind kind, struct ar_str text,
@@ -193,7 +193,8 @@ void ar_chat_relay_end(struct ar_reader *r, struct ar_str raw)
 {
     struct ar_str none = AR_LIT("");
     if (!r->finish.n && !r->seen.text) {
-        ar_chat_fail(r, AR_UPSTREAM_ERROR, "the upstream's stream ended without an answer");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR,
+                      "the upstream's stream ended without an answer");
         return;
     }
     struct ar_str sequence = r->stop.sequence;
@@ -206,14 +207,14 @@ void ar_chat_relay_end(struct ar_reader *r, struct ar_str raw)
         r->stop.sequence = sequence;
     }
     if (r->committed) {
-        ar_chat_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .raw = none});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_BLOCK_END, .raw = none});
     }
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_STOP,
-                                      .stop = &r->stop,
-                                      .usage = r->has_usage ? &r->usage : NULL,
-                                      .raw = none});
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_END, .raw = raw});
-    r->ended = true;
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_STOP,
+                                              .stop = &r->stop,
+                                              .usage = r->has_usage ? &r->usage : NULL,
+                                              .raw = none});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_END, .raw = raw});
+    r->queue.ended = true;
 }
 
 void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f)
@@ -221,7 +222,7 @@ void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f)
     struct ar_str data = f->data, raw = f->raw;
     if (r->committed && is_same(&r->same, data)) {
         r->rests = false;
-        ar_chat_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
         return;
     }
     if (ar_str_is_lit(ar_str_trim(data), "[DONE]")) {
@@ -239,15 +240,16 @@ void ar_chat_relay_frame(struct ar_reader *r, const struct ar_frame *f)
             r->rests = false;
         }
         /* A comment is no sign of an answer. */
-        ar_chat_push(r, (struct ar_event){.kind = data.n ? AR_EV_RAW : AR_EV_PING, .raw = raw});
+        ar_queue_put(&r->queue,
+                     (struct ar_event){.kind = data.n ? AR_EV_RAW : AR_EV_PING, .raw = raw});
         return;
     }
     if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) == AR_OK &&
         ar_json_is(ar_json_root(&r->doc), AR_J_OBJECT)) {
-        unsigned before = r->n;
-        if (!note(r, ar_json_root(&r->doc), data, &raw) || r->n > before) {
+        unsigned before = r->queue.n;
+        if (!note(r, ar_json_root(&r->doc), data, &raw) || r->queue.n > before) {
             return;
         }
     }
-    ar_chat_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
 }

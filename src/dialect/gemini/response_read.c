@@ -166,10 +166,10 @@ static enum ar_code read_candidate(struct whole *w, uint32_t index, struct ar_re
     if (!ar_json_is(root, AR_J_ARRAY)) {
         ar_gemini_read_chunk(rd, root, w->body);
     }
-    while (ar_json_is(root, AR_J_ARRAY) && !rd->ended && ar_json_next(&chunks)) {
+    while (ar_json_is(root, AR_J_ARRAY) && !rd->queue.ended && ar_json_next(&chunks)) {
         ar_gemini_read_chunk(rd, chunks.val, ar_json_raw(chunks.val));
     }
-    if (!rd->ended) {
+    if (!rd->queue.ended) {
         ar_gemini_end_answer(rd);
     }
     while (ar_gemini_read_next(rd, &ev)) {

@@ -5,48 +5,12 @@
  * call. Owns its tape, its queue and a call that comes in pieces. */
 #include "dialect/gemini/stream_read.h"
 
-#include <stdlib.h>
-
 static const struct ar_target NO_TARGET;
-
-void ar_gemini_push(struct ar_reader *r, struct ar_event ev)
-{
-    if (r->n == r->cap) {
-        unsigned cap = r->cap ? r->cap * 2 : 16;
-        struct ar_event *q = realloc(r->queue, cap * sizeof *q);
-        if (!q) {
-            r->broken = true;
-            return;
-        }
-        r->queue = q;
-        r->cap = cap;
-    }
-    r->queue[r->n++] = ev;
-}
-
-static const struct ar_fault FULL = {.code = AR_TOO_LARGE, .blame = AR_OF_US, .retry_after_ms = -1};
-
-void ar_gemini_fail(struct ar_reader *r, enum ar_code code, const char *why)
-{
-    struct ar_fault *f = code == AR_TOO_LARGE ? NULL : ar_arena_new(r->a, struct ar_fault);
-    if (f) {
-        *f = (struct ar_fault){
-            .code = code, .blame = AR_OF_PLACE, .retry_after_ms = -1, .message = ar_str_of(why)};
-    }
-    r->ended = true;
-    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f ? f : &FULL});
-}
 
 void ar_gemini_fail_by(struct ar_reader *r, struct ar_str body, struct ar_str raw)
 {
-    struct ar_fault *f = ar_arena_new(r->a, struct ar_fault);
-    if (!f) {
-        ar_gemini_fail(r, AR_TOO_LARGE, "");
-        return;
-    }
-    ar_gemini_decode_error(200, body, r->a, f);
-    r->ended = true;
-    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = f, .raw = raw});
+    ar_gemini_decode_error(200, body, r->a, &r->queue.fault);
+    ar_queue_fail_by(&r->queue, raw);
 }
 
 /* --- what a chunk tells besides its parts --- */
@@ -188,7 +152,8 @@ bool ar_gemini_settle_stop(struct ar_reader *r)
         s->native = r->finish;
         s->reason = ar_gemini_stop_of(r->finish);
         if (s->reason == AR_STOP_MALFORMED_TOOL && !r->said) {
-            ar_gemini_fail(r, AR_UPSTREAM_ERROR, "the upstream's model made a call that is none");
+            ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR,
+                          "the upstream's model made a call that is none");
             return false;
         }
         if (s->reason == AR_STOP_END && r->called) {
@@ -210,10 +175,10 @@ bool ar_gemini_settle_stop(struct ar_reader *r)
         return true;
     }
     if (r->whole) {
-        ar_gemini_fail(r, AR_UPSTREAM_ERROR, "the upstream's answer is empty");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR, "the upstream's answer is empty");
         return false;
     }
-    ar_gemini_fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
+    ar_queue_fail(&r->queue, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
     return false;
 }
 
@@ -264,8 +229,8 @@ void ar_gemini_read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_st
 {
     struct ar_jval c[AR_C_COUNT], k[AR_K_COUNT];
     if (!ar_gemini_pick_chunk(root, c)) {
-        ar_gemini_fail(r, AR_UPSTREAM_ERROR,
-                       "the upstream's stream has a frame that is not a JSON object");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR,
+                      "the upstream's stream has a frame that is not a JSON object");
         return;
     }
     if (!ar_json_is_nil(c[AR_C_ERROR])) {
@@ -278,17 +243,17 @@ void ar_gemini_read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_st
     if (!r->started) {
         ar_gemini_note_start(r, c);
         r->answer.usage = r->usage;
-        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
     }
     if (changed) {
-        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage});
     }
     ar_gemini_note_feedback(r, c[AR_C_FEEDBACK]);
     struct ar_jval parts = ar_json_get_lit(k[AR_K_CONTENT], "parts");
-    for (struct ar_jiter it = ar_json_iter(parts); ar_json_next(&it) && !r->ended;) {
+    for (struct ar_jiter it = ar_json_iter(parts); ar_json_next(&it) && !r->queue.ended;) {
         ar_gemini_read_part(r, it.val);
     }
-    if (!r->ended) {
+    if (!r->queue.ended) {
         note_facts(r, k);
         ar_gemini_note_finish(r, k);
     }
@@ -297,28 +262,26 @@ void ar_gemini_read_chunk(struct ar_reader *r, struct ar_jval root, struct ar_st
 void ar_gemini_end_answer(struct ar_reader *r)
 {
     ar_gemini_end_pieces(r);
-    if (r->ended || !ar_gemini_settle_stop(r)) {
+    if (r->queue.ended || !ar_gemini_settle_stop(r)) {
         return;
     }
     read_late_usage(r);
     ar_gemini_cite(r);
     ar_gemini_close_block(r);
-    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_STOP,
-                                        .stop = &r->stop,
-                                        .answer = &r->answer,
-                                        .usage = r->has_usage ? &r->usage : NULL});
-    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_END});
-    r->ended = true;
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_STOP,
+                                              .stop = &r->stop,
+                                              .answer = &r->answer,
+                                              .usage = r->has_usage ? &r->usage : NULL});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_END});
+    r->queue.ended = true;
 }
 
 /* --- frames --- */
 
 void ar_gemini_read_frame(struct ar_reader *r, const struct ar_frame *f)
 {
-    if (r->at == r->n) {
-        r->at = r->n = 0;
-    }
-    if (r->ended) {
+    ar_queue_reuse(&r->queue);
+    if (r->queue.ended) {
         return;
     }
     if (r->relay) {
@@ -330,8 +293,8 @@ void ar_gemini_read_frame(struct ar_reader *r, const struct ar_frame *f)
         return;
     }
     if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) != AR_OK) {
-        ar_gemini_fail(r, AR_UPSTREAM_ERROR,
-                       "the upstream's stream has a frame that is not a JSON object");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR,
+                      "the upstream's stream has a frame that is not a JSON object");
         return;
     }
     ar_gemini_read_chunk(r, ar_json_root(&r->doc), data);
@@ -340,14 +303,12 @@ void ar_gemini_read_frame(struct ar_reader *r, const struct ar_frame *f)
 void ar_gemini_read_eof(struct ar_reader *r, enum ar_eof eof)
 {
     (void)eof; /* a finish or a cut is told by what was said, however clean the end looks */
-    if (r->at == r->n) {
-        r->at = r->n = 0;
-    }
-    if (r->ended) {
+    ar_queue_reuse(&r->queue);
+    if (r->queue.ended) {
         return;
     }
     if (!r->started) {
-        ar_gemini_fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
     } else if (r->relay) {
         ar_gemini_relay_end(r);
     } else {
@@ -357,21 +318,12 @@ void ar_gemini_read_eof(struct ar_reader *r, enum ar_eof eof)
 
 bool ar_gemini_read_next(struct ar_reader *r, struct ar_event *ret)
 {
-    if (r->at < r->n) {
-        *ret = r->queue[r->at++];
-        return true;
-    }
-    if (r->broken && !r->ended) {
-        r->ended = true;
-        *ret = (struct ar_event){.kind = AR_EV_ERROR, .fault = &FULL};
-        return true;
-    }
-    return false;
+    return ar_queue_next(&r->queue, ret);
 }
 
 bool ar_gemini_read_lingers(const struct ar_reader *r)
 {
-    return r->finish.n > 0 && !r->ended && (!r->relay || r->rests);
+    return r->finish.n > 0 && !r->queue.ended && (!r->relay || r->rests);
 }
 
 struct ar_reader *ar_gemini_reader_new(const struct ar_read_how *how, struct ar_arena *a)
@@ -396,11 +348,9 @@ void ar_gemini_reader_done(struct ar_reader *r)
     if (!r) {
         return;
     }
-    free(r->queue);
+    ar_queue_done(&r->queue);
     ar_jtape_done(&r->tape);
     ar_buf_done(&r->late);
     ar_gemini_args_done(r->args);
-    r->queue = NULL;
     r->args = NULL;
-    r->at = r->n = 0;
 }

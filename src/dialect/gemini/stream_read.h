@@ -5,6 +5,7 @@
 #define AR_DIALECT_GEMINI_STREAM_READ_H
 
 #include "dialect/gemini/gemini.h"
+#include "ir/queue.h"
 
 /* Members of a chunk, which is also the whole answer's form. */
 enum ar_gemini_chunk_member {
@@ -42,8 +43,7 @@ struct ar_reader {
 
     struct ar_jtape tape; /* owns; of the frame at hand */
     struct ar_jdoc doc;
-    struct ar_event *queue; /* owns */
-    unsigned at, n, cap;
+    struct ar_queue queue; /* owns */
 
     struct ar_response answer; /* of START; its grounding and safety grow until STOP */
     struct ar_usage usage;
@@ -52,7 +52,7 @@ struct ar_reader {
     struct ar_str blocked; /* dec: promptFeedback.blockReason */
     struct ar_buf late;    /* owns; usageMetadata (relay: the chunk) that is not read yet */
     unsigned unread;       /* chunks since counts were read */
-    bool has_usage, started, ended, broken;
+    bool has_usage, started;
     bool said, called, ends_in_call; /* any content; any call; nothing came after the last call */
 
     /* translated */
@@ -67,8 +67,6 @@ struct ar_reader {
 };
 
 /* stream_read.c: shared moves. */
-void ar_gemini_push(struct ar_reader *r, struct ar_event ev);
-void ar_gemini_fail(struct ar_reader *r, enum ar_code code, const char *why);
 void ar_gemini_fail_by(struct ar_reader *r, struct ar_str body, struct ar_str raw);
 /* Members of a chunk; false: it is no object. */
 bool ar_gemini_pick_chunk(struct ar_jval root, struct ar_jval ret[AR_C_COUNT]);

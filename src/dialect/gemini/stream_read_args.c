@@ -5,8 +5,6 @@
  * buffers of its values. */
 #include "dialect/gemini/stream_read.h"
 
-#include <stdlib.h>
-
 /* A place in the arguments. Children of an object have keys, of an array indexes. */
 struct node {
     struct node *next, *first, **tail;
@@ -154,13 +152,13 @@ void ar_gemini_end_pieces(struct ar_reader *r)
 {
     struct ar_gemini_args *g = r->args;
     struct ar_buf out;
-    if (!g || r->ended) {
+    if (!g || r->queue.ended) {
         return;
     }
     r->args = NULL;
     if (g->bytes > r->content_max) {
         ar_gemini_args_done(g);
-        ar_gemini_fail(r, AR_TOO_LARGE, "");
+        ar_queue_fail(&r->queue, AR_TOO_LARGE, "");
         return;
     }
     ar_buf_init(&out, r->content_max * 2 + 65536);
@@ -181,7 +179,7 @@ static bool begin(struct ar_reader *r, struct ar_jval call, struct ar_str name,
 {
     struct ar_gemini_args *g = ar_arena_new(r->a, struct ar_gemini_args);
     if (!g) {
-        ar_gemini_fail(r, AR_TOO_LARGE, "");
+        ar_queue_fail(&r->queue, AR_TOO_LARGE, "");
         return false;
     }
     g->name = ar_arena_copy(r->a, ar_json_unescape_in(name, r->a));
@@ -208,7 +206,7 @@ bool ar_gemini_read_piece(struct ar_reader *r, struct ar_jval call, struct ar_op
             return false;
         }
     }
-    if (r->ended || (!r->args && (name.n == 0 || !begin(r, call, name, sig)))) {
+    if (r->queue.ended || (!r->args && (name.n == 0 || !begin(r, call, name, sig)))) {
         return true;
     }
     r->args->sig = r->args->sig ? r->args->sig : sig;

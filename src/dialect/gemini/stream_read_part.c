@@ -38,7 +38,8 @@ static const struct ar_str PART[P_COUNT] = {
 void ar_gemini_close_block(struct ar_reader *r)
 {
     if (r->open_b >= 0) {
-        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)r->open_b});
+        ar_queue_put(&r->queue,
+                     (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)r->open_b});
         r->open_b = -1;
     }
 }
@@ -48,23 +49,23 @@ struct ar_block *ar_gemini_open_block(struct ar_reader *r, enum ar_block_kind ki
     struct ar_block *b = ar_arena_new(r->a, struct ar_block);
     ar_gemini_close_block(r);
     if (!b) {
-        ar_gemini_fail(r, AR_TOO_LARGE, "");
+        ar_queue_fail(&r->queue, AR_TOO_LARGE, "");
         return NULL;
     }
     b->kind = kind;
     r->open_b = (int)r->next_b++;
     r->open_kind = kind;
     r->open_signed = false;
-    ar_gemini_push(
-        r, (struct ar_event){.kind = AR_EV_BLOCK_START, .b = (unsigned)r->open_b, .block = b});
+    ar_queue_put(&r->queue, (struct ar_event){
+                                .kind = AR_EV_BLOCK_START, .b = (unsigned)r->open_b, .block = b});
     return b;
 }
 
 static void put_delta(struct ar_reader *r, enum ar_delta delta, struct ar_str text)
 {
-    ar_gemini_push(
-        r, (struct ar_event){
-               .kind = AR_EV_DELTA, .delta = delta, .b = (unsigned)r->open_b, .text = text});
+    ar_queue_put(&r->queue,
+                 (struct ar_event){
+                     .kind = AR_EV_DELTA, .delta = delta, .b = (unsigned)r->open_b, .text = text});
 }
 
 /* --- text --- */
@@ -90,10 +91,10 @@ static void put_text(struct ar_reader *r, bool thought, struct ar_str text, stru
     }
     if (sig) {
         r->open_signed = true;
-        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_DELTA,
-                                            .delta = AR_D_SIGNATURE,
-                                            .b = (unsigned)r->open_b,
-                                            .opaque = sig});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_DELTA,
+                                                  .delta = AR_D_SIGNATURE,
+                                                  .b = (unsigned)r->open_b,
+                                                  .opaque = sig});
     }
 }
 

@@ -10,7 +10,7 @@ static void put(struct ar_reader *r, struct ar_event ev, struct ar_str *raw)
 {
     ev.raw = *raw;
     *raw = AR_LIT("");
-    ar_gemini_push(r, ev);
+    ar_queue_put(&r->queue, ev);
 }
 
 /* What a part shows; false: nothing. */
@@ -105,14 +105,14 @@ void ar_gemini_relay_end(struct ar_reader *r)
         return;
     }
     if (r->committed) {
-        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .raw = none});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_BLOCK_END, .raw = none});
     }
-    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_STOP,
-                                        .stop = &r->stop,
-                                        .usage = r->has_usage ? &r->usage : NULL,
-                                        .raw = none});
-    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_END, .raw = none});
-    r->ended = true;
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_STOP,
+                                              .stop = &r->stop,
+                                              .usage = r->has_usage ? &r->usage : NULL,
+                                              .raw = none});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_END, .raw = none});
+    r->queue.ended = true;
 }
 
 static bool has(struct ar_str data, const char *key, size_t n)
@@ -153,11 +153,11 @@ void ar_gemini_relay_frame(struct ar_reader *r, const struct ar_frame *f)
     struct ar_str data = ar_str_trim(f->data), raw = f->raw;
     struct ar_jval c[AR_C_COUNT];
     if (data.n == 0) { /* a comment is no sign of an answer */
-        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_PING, .raw = raw});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_PING, .raw = raw});
         return;
     }
     if (tells_nothing(r, data)) {
-        ar_gemini_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
         return;
     }
     if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) == AR_OK &&
@@ -166,11 +166,11 @@ void ar_gemini_relay_frame(struct ar_reader *r, const struct ar_frame *f)
             ar_gemini_fail_by(r, data, raw);
             return;
         }
-        unsigned before = r->n;
+        unsigned before = r->queue.n;
         note(r, c, &raw);
-        if (r->n > before) {
+        if (r->queue.n > before) {
             return;
         }
     }
-    ar_gemini_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
 }

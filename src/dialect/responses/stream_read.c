@@ -6,41 +6,11 @@
 
 #include <stdlib.h>
 
-static const struct ar_fault FULL = {.code = AR_TOO_LARGE, .blame = AR_OF_US, .retry_after_ms = -1};
-
-void ar_responses_push(struct ar_reader *r, struct ar_event ev)
-{
-    if (r->n == r->cap) {
-        unsigned cap = r->cap ? r->cap * 2 : 16;
-        struct ar_event *q = realloc(r->queue, cap * sizeof *q);
-        if (!q) {
-            r->broken = true;
-            return;
-        }
-        r->queue = q;
-        r->cap = cap;
-    }
-    r->queue[r->n++] = ev;
-}
-
-void ar_responses_fail(struct ar_reader *r, enum ar_code code, const char *why)
-{
-    if (r->ended) {
-        return;
-    }
-    r->fault = (struct ar_fault){.code = code,
-                                 .blame = code == AR_TOO_LARGE ? AR_OF_US : AR_OF_PLACE,
-                                 .retry_after_ms = -1,
-                                 .message = ar_str_of(why)};
-    r->ended = true;
-    ar_responses_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = &r->fault});
-}
-
 void ar_responses_start(struct ar_reader *r)
 {
     if (!r->started) {
         r->started = true;
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_START, .answer = &r->answer});
     }
 }
 
@@ -79,43 +49,37 @@ enum ar_responses_frame ar_responses_frame_of(struct ar_str type)
 bool ar_responses_note_end(struct ar_reader *r, struct ar_jval response)
 {
     ar_responses_read_facts(response, r->a, &r->answer);
-    return ar_responses_read_stop(response, r->seen, r->a, &r->stop, &r->fault);
-}
-
-static void end_by_fault(struct ar_reader *r)
-{
-    r->ended = true;
-    ar_responses_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = &r->fault});
+    return ar_responses_read_stop(response, r->seen, r->a, &r->stop, &r->queue.fault);
 }
 
 static void on_end(struct ar_reader *r, struct ar_jval root)
 {
     struct ar_jval response = ar_json_get_lit(root, "response");
     if (!ar_json_is(response, AR_J_OBJECT)) {
-        ar_responses_fail(r, AR_UPSTREAM_ERROR, "the upstream's last event holds no response");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR, "the upstream's last event holds no response");
         return;
     }
     if (!ar_responses_note_end(r, response)) {
-        end_by_fault(r);
+        ar_queue_fail_by(&r->queue, (struct ar_str){NULL, 0});
         return;
     }
     ar_responses_start(r);
     ar_responses_items_end(r, ar_json_get_lit(response, "output"));
-    if (r->ended) {
+    if (r->queue.ended) {
         return;
     }
     ar_responses_note_end(r, response); /* again: now all items are seen */
     r->answer.logprobs = ar_responses_out_logprobs(ar_json_get_lit(response, "output"), r->a);
     bool knows = ar_usage_is_known(&r->answer.usage);
     if (knows) {
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->answer.usage});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->answer.usage});
     }
-    ar_responses_push(r, (struct ar_event){.kind = AR_EV_STOP,
-                                           .stop = &r->stop,
-                                           .answer = &r->answer,
-                                           .usage = knows ? &r->answer.usage : NULL});
-    ar_responses_push(r, (struct ar_event){.kind = AR_EV_END});
-    r->ended = true;
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_STOP,
+                                              .stop = &r->stop,
+                                              .answer = &r->answer,
+                                              .usage = knows ? &r->answer.usage : NULL});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_END});
+    r->queue.ended = true;
 }
 
 static void on_created(struct ar_reader *r, struct ar_jval root)
@@ -154,8 +118,8 @@ static void on_event(struct ar_reader *r, enum ar_responses_frame kind, struct a
         on_end(r, root);
         return;
     case AR_RF_ERROR:
-        ar_responses_decode_error(200, data, r->a, &r->fault);
-        end_by_fault(r);
+        ar_responses_decode_error(200, data, r->a, &r->queue.fault);
+        ar_queue_fail_by(&r->queue, (struct ar_str){NULL, 0});
         return;
     case AR_RF_OTHER:
         return;
@@ -164,10 +128,8 @@ static void on_event(struct ar_reader *r, enum ar_responses_frame kind, struct a
 
 void ar_responses_read_frame(struct ar_reader *r, const struct ar_frame *f)
 {
-    if (r->at == r->n) {
-        r->at = r->n = 0;
-    }
-    if (r->ended) {
+    ar_queue_reuse(&r->queue);
+    if (r->queue.ended) {
         return;
     }
     if (r->relay) {
@@ -177,7 +139,7 @@ void ar_responses_read_frame(struct ar_reader *r, const struct ar_frame *f)
     struct ar_str data = ar_str_trim(f->data);
     enum ar_responses_frame kind = ar_responses_frame_of(f->name);
     if (!data.n) { /* a comment */
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_PING});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_PING});
         return;
     }
     if (ar_str_is_lit(data, "[DONE]") ||
@@ -186,8 +148,8 @@ void ar_responses_read_frame(struct ar_reader *r, const struct ar_frame *f)
     }
     if (ar_jtape_parse(&r->tape, data, &r->doc, NULL) != AR_OK ||
         !ar_json_is(ar_json_root(&r->doc), AR_J_OBJECT)) {
-        ar_responses_fail(r, AR_UPSTREAM_ERROR,
-                          "the upstream's stream has a frame that is not a JSON object");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_ERROR,
+                      "the upstream's stream has a frame that is not a JSON object");
         return;
     }
     struct ar_jval root = ar_json_root(&r->doc);
@@ -204,37 +166,26 @@ void ar_responses_read_frame(struct ar_reader *r, const struct ar_frame *f)
 void ar_responses_read_eof(struct ar_reader *r, enum ar_eof eof)
 {
     (void)eof; /* cut, clean or enough: what counts is whether a terminal came */
-    if (r->at == r->n) {
-        r->at = r->n = 0;
-    }
-    if (r->ended) {
+    ar_queue_reuse(&r->queue);
+    if (r->queue.ended) {
         return;
     }
     if (r->relay) {
         ar_responses_relay_end(r);
     } else {
-        ar_responses_fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
     }
 }
 
 bool ar_responses_read_next(struct ar_reader *r, struct ar_event *ret)
 {
-    if (r->at < r->n) {
-        *ret = r->queue[r->at++];
-        return true;
-    }
-    if (r->broken && !r->ended) {
-        r->ended = true;
-        *ret = (struct ar_event){.kind = AR_EV_ERROR, .fault = &FULL};
-        return true;
-    }
-    return false;
+    return ar_queue_next(&r->queue, ret);
 }
 
 /* A terminal brings the usage along; relayed, the bytes after it are still to come. */
 bool ar_responses_read_lingers(const struct ar_reader *r)
 {
-    return r->ending && !r->ended;
+    return r->ending && !r->queue.ended;
 }
 
 struct ar_reader *ar_responses_reader_new(const struct ar_read_how *how, struct ar_arena *a)
@@ -254,10 +205,9 @@ void ar_responses_reader_done(struct ar_reader *r)
     if (!r) {
         return;
     }
-    free(r->queue);
+    ar_queue_done(&r->queue);
     free(r->items);
     ar_jtape_done(&r->tape);
-    r->queue = NULL;
     r->items = NULL;
-    r->at = r->n = r->item_n = 0;
+    r->item_n = 0;
 }

@@ -5,6 +5,7 @@
 #define AR_DIALECT_RESPONSES_STREAM_READ_H
 
 #include "dialect/responses/responses.h"
+#include "ir/queue.h"
 
 /* What the items of an answer were, as far as its stop reason depends on it. */
 struct ar_responses_seen {
@@ -76,20 +77,16 @@ struct ar_reader {
     bool relay;
     struct ar_jtape tape; /* owns; of the frame at hand */
     struct ar_jdoc doc;
-    struct ar_event *queue; /* owns */
-    unsigned at, n, cap;
+    struct ar_queue queue;           /* owns */
     struct ar_responses_item *items; /* owns */
     unsigned item_n, item_cap, next_b;
     struct ar_responses_seen seen;
     struct ar_response answer; /* of START, then of the end */
     struct ar_stop stop;
-    struct ar_fault fault;
-    bool started, committed, ending, failing, ended, broken;
+    bool started, committed, ending, failing;
 };
 
 /* stream_read.c */
-void ar_responses_push(struct ar_reader *r, struct ar_event ev);
-void ar_responses_fail(struct ar_reader *r, enum ar_code code, const char *why);
 void ar_responses_start(struct ar_reader *r);
 enum ar_responses_frame ar_responses_frame_of(struct ar_str type);
 /* Reads the terminal's response object: answer, stop. false: it failed; fault says how. */

@@ -95,7 +95,7 @@ static struct ar_responses_item *make(struct ar_reader *r, struct which w)
         unsigned cap = r->item_cap ? r->item_cap * 2 : 8;
         struct ar_responses_item *p = cap <= 1U << 16 ? realloc(r->items, cap * sizeof *p) : NULL;
         if (!p) {
-            ar_responses_fail(r, AR_TOO_LARGE, "the answer has too many items");
+            ar_queue_fail(&r->queue, AR_TOO_LARGE, "the answer has too many items");
             return NULL;
         }
         r->items = p;
@@ -113,7 +113,7 @@ static struct ar_responses_item *make(struct ar_reader *r, struct which w)
 static void close_block(struct ar_reader *r, struct ar_responses_item *o)
 {
     if (o->b >= 0) {
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)o->b});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_BLOCK_END, .b = (unsigned)o->b});
         o->b = -1;
     }
 }
@@ -134,7 +134,7 @@ static bool open_block(struct ar_reader *r, struct ar_responses_item *o, const s
 {
     struct ar_block *n = ar_arena_new(r->a, struct ar_block);
     if (!n) {
-        ar_responses_fail(r, AR_TOO_LARGE, "the answer has too many blocks");
+        ar_queue_fail(&r->queue, AR_TOO_LARGE, "the answer has too many blocks");
         return false;
     }
     *n = *b;
@@ -142,16 +142,16 @@ static bool open_block(struct ar_reader *r, struct ar_responses_item *o, const s
     close_raw(r, o);
     o->b = (int)r->next_b++;
     o->open = b->kind;
-    ar_responses_push(
-        r, (struct ar_event){.kind = AR_EV_BLOCK_START, .b = (unsigned)o->b, .block = n});
+    ar_queue_put(&r->queue,
+                 (struct ar_event){.kind = AR_EV_BLOCK_START, .b = (unsigned)o->b, .block = n});
     return true;
 }
 
 static void put_delta(struct ar_reader *r, const struct ar_responses_item *o, enum ar_delta delta,
                       struct ar_str text)
 {
-    ar_responses_push(
-        r,
+    ar_queue_put(
+        &r->queue,
         (struct ar_event){.kind = AR_EV_DELTA, .delta = delta, .b = (unsigned)o->b, .text = text});
 }
 
@@ -364,10 +364,10 @@ static void finish_thinking(struct ar_reader *r, struct ar_responses_item *o, st
         }
     }
     if (sig && o->b >= 0) {
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_DELTA,
-                                               .delta = AR_D_SIGNATURE,
-                                               .b = (unsigned)o->b,
-                                               .opaque = sig});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_DELTA,
+                                                  .delta = AR_D_SIGNATURE,
+                                                  .b = (unsigned)o->b,
+                                                  .opaque = sig});
     } else if (sig && !o->said) {
         struct ar_block b = {.kind = AR_REDACTED_THINKING, .sig = sig, .item_id = o->id};
         open_block(r, o, &b);
@@ -407,7 +407,7 @@ static void finish(struct ar_reader *r, struct ar_responses_item *o, struct ar_j
         return;
     }
     note_item(r, o, item);
-    if (r->ended) {
+    if (r->queue.ended) {
         return;
     }
     switch (o->kind) {
@@ -453,7 +453,7 @@ static struct ar_responses_item *find_final(struct ar_reader *r, struct ar_jval 
 void ar_responses_items_end(struct ar_reader *r, struct ar_jval output)
 {
     unsigned at = 0;
-    for (struct ar_jiter it = ar_json_iter(output); ar_json_next(&it) && !r->ended; at++) {
+    for (struct ar_jiter it = ar_json_iter(output); ar_json_next(&it) && !r->queue.ended; at++) {
         struct ar_responses_item *o = find_final(r, it.val, at);
         if (!o) {
             o = make(r, (struct which){-1, ar_json_esc(ar_json_get_lit(it.val, "id"))});

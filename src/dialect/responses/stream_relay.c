@@ -11,7 +11,7 @@ static void put(struct ar_reader *r, struct ar_event ev, struct ar_str *raw)
 {
     ev.raw = *raw;
     *raw = AR_LIT("");
-    ar_responses_push(r, ev);
+    ar_queue_put(&r->queue, ev);
 }
 
 static void put_start(struct ar_reader *r, struct ar_str *raw)
@@ -42,12 +42,6 @@ static void put_first(struct ar_reader *r, enum ar_block_kind kind, struct ar_st
     if (i < sizeof DELTAS / sizeof *DELTAS) {
         put(r, (struct ar_event){.kind = AR_EV_DELTA, .delta = DELTAS[i], .text = text}, raw);
     }
-}
-
-static void fail_by(struct ar_reader *r, struct ar_str raw)
-{
-    r->ended = true;
-    ar_responses_push(r, (struct ar_event){.kind = AR_EV_ERROR, .fault = &r->fault, .raw = raw});
 }
 
 static void on_item(struct ar_reader *r, struct ar_jval root, struct ar_str *raw)
@@ -86,7 +80,7 @@ static void on_end(struct ar_reader *r, struct ar_jval root, struct ar_str *raw)
     struct ar_jval response = ar_json_get_lit(root, "response");
     note_output(r, ar_json_get_lit(response, "output"));
     if (!ar_responses_note_end(r, response)) {
-        fail_by(r, *raw);
+        ar_queue_fail_by(&r->queue, *raw);
         return;
     }
     put_start(r, raw);
@@ -98,12 +92,12 @@ static void on_end(struct ar_reader *r, struct ar_jval root, struct ar_str *raw)
 
 static void on_error(struct ar_reader *r, struct ar_str data, struct ar_str raw)
 {
-    ar_responses_decode_error(200, data, r->a, &r->fault);
+    ar_responses_decode_error(200, data, r->a, &r->queue.fault);
     if (r->committed) {
         r->failing = true;
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
     } else {
-        fail_by(r, raw);
+        ar_queue_fail_by(&r->queue, raw);
     }
 }
 
@@ -171,20 +165,20 @@ void ar_responses_relay_frame(struct ar_reader *r, const struct ar_frame *f)
     struct ar_str raw = f->raw;
     bool parsed = false;
     if (!f->data.n) {
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_PING, .raw = raw});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_PING, .raw = raw});
         return;
     }
     enum ar_responses_frame kind = r->ending ? AR_RF_OTHER : kind_of(r, f, &parsed);
     bool matters =
         kind == AR_RF_END || kind == AR_RF_ERROR || (kind == AR_RF_CREATED && !r->started);
-    unsigned before = r->n;
+    unsigned before = r->queue.n;
     if (matters || (!r->committed && kind != AR_RF_OTHER)) {
         if (parsed || ar_jtape_parse(&r->tape, f->data, &r->doc, NULL) == AR_OK) {
             on_event(r, kind, f->data, &raw);
         }
     }
-    if (r->n == before) {
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
+    if (r->queue.n == before) {
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_RAW, .raw = raw});
     }
 }
 
@@ -192,21 +186,22 @@ void ar_responses_relay_end(struct ar_reader *r)
 {
     struct ar_str none = AR_LIT("");
     if (r->failing) {
-        fail_by(r, none);
+        ar_queue_fail_by(&r->queue, none);
         return;
     }
     if (!r->ending) {
-        ar_responses_fail(r, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
+        ar_queue_fail(&r->queue, AR_UPSTREAM_TRUNCATED, "the upstream's answer was cut");
         return;
     }
     if (r->committed) {
-        ar_responses_push(r, (struct ar_event){.kind = AR_EV_BLOCK_END, .raw = none});
+        ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_BLOCK_END, .raw = none});
     }
-    ar_responses_push(
-        r, (struct ar_event){.kind = AR_EV_STOP,
-                             .stop = &r->stop,
-                             .usage = ar_usage_is_known(&r->answer.usage) ? &r->answer.usage : NULL,
-                             .raw = none});
-    ar_responses_push(r, (struct ar_event){.kind = AR_EV_END, .raw = none});
-    r->ended = true;
+    ar_queue_put(
+        &r->queue,
+        (struct ar_event){.kind = AR_EV_STOP,
+                          .stop = &r->stop,
+                          .usage = ar_usage_is_known(&r->answer.usage) ? &r->answer.usage : NULL,
+                          .raw = none});
+    ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_END, .raw = none});
+    r->queue.ended = true;
 }
