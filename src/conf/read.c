@@ -142,10 +142,9 @@ static enum ar_code add_keys(struct ar_loader *l, struct ar_conf_upstream *u,
     unsigned before = u->key_count;
     ar_config_set_keys(l->c, u, t->value,
                        ar_arena_fmt(&l->c->arena, "%.*s:%u", AR_FMT(l->c->path), t->line));
-    return u->key_count > before
-               ? AR_OK
-               : ar_conf_at_line(l, t->line, "an entry of keys is empty: %s",
-                                 "leave keys out to take callers' keys");
+    return u->key_count > before ? AR_OK
+                                 : ar_conf_at_line(l, t->line, "an entry of keys is empty: %s",
+                                                   "leave keys out to take callers' keys");
 }
 
 /* {secret: ..., weight: ...} */
