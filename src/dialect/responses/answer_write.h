@@ -65,6 +65,7 @@ struct ar_writer {
     struct ar_buf spans;    /* struct ar_span of each index in done */
     struct ar_buf scratch;
     struct ar_responses_out *open, *spare, *newest; /* newest: of open, or NULL */
+    struct ar_responses_out *held; /* of open: a call that has ended, perhaps because it was cut */
     struct ar_responses_live *live, *spare_live;
     unsigned seq, next_index;
     bool quiet; /* no frames: a whole answer */

@@ -116,6 +116,30 @@ static void finish(struct ar_writer *w, struct ar_responses_out *o, struct ar_fr
     ar_responses_finish_item(w, o, false, (struct ar_str){0}, out);
 }
 
+/* A call that has ended without a whole input may have been cut: what follows tells. */
+static bool may_be_cut(const struct ar_responses_out *o)
+{
+    struct ar_arena a;
+    struct ar_jdoc doc;
+    if (o->kind == AR_RW_CUSTOM || o->text.n == 0) {
+        return true;
+    }
+    ar_arena_init(&a, 16 * o->text.n + 65536);
+    struct ar_str input = ar_json_unescape_in(ar_buf_view(&o->text), &a);
+    bool is_whole = input.p && ar_json_parse(input, 1, &a, &doc, NULL) == AR_OK;
+    ar_arena_done(&a);
+    return !is_whole;
+}
+
+/* Something else follows: the call was complete. */
+static void release(struct ar_writer *w, struct ar_framer *out)
+{
+    if (w->held) {
+        finish(w, w->held, out);
+        w->held = NULL;
+    }
+}
+
 /* Another item comes: a message that nothing is added to any more is closed. */
 static void settle(struct ar_writer *w, struct ar_framer *out)
 {
@@ -265,6 +289,7 @@ static enum ar_code on_block_start(struct ar_writer *w, const struct ar_event *e
 {
     const struct ar_block *b = ev->block;
     struct ar_responses_live *v = b ? add_live(w, ev->b, b) : NULL;
+    release(w, out);
     if (!v) {
         return b ? AR_TOO_LARGE : AR_OK;
     }
@@ -313,6 +338,7 @@ static enum ar_code on_delta(struct ar_writer *w, const struct ar_event *ev, str
     if (!v) {
         return AR_OK;
     }
+    release(w, out);
     bool is_thought = v->kind == AR_THINKING || v->kind == AR_REDACTED_THINKING;
     bool is_said = v->kind == AR_TEXT || v->kind == AR_REFUSAL;
     switch (ev->delta) {
@@ -368,7 +394,11 @@ static void on_block_end(struct ar_writer *w, const struct ar_event *ev, struct 
     if (v->kind == AR_THINKING || v->kind == AR_REDACTED_THINKING) {
         end_thinking(w, v, out);
     } else if (v->kind == AR_TOOL_USE && o) {
-        finish(w, o, out);
+        release(w, out);
+        w->held = o;
+        if (!may_be_cut(o)) {
+            release(w, out);
+        }
     } else if (o) {
         ar_responses_put_notes(w, v, ev->block, out);
         o->open_blocks--;
@@ -440,6 +470,7 @@ static enum ar_code on_stop(struct ar_writer *w, const struct ar_event *ev, stru
         code = put_refusal(w, out);
     }
     bool is_cut = ar_str_is_lit(ar_str_of(ar_responses_status(w)), "incomplete");
+    w->held = NULL;
     while (w->open) {
         ar_responses_finish_item(w, w->open, is_cut, (struct ar_str){0}, out);
     }
@@ -450,6 +481,7 @@ static enum ar_code on_stop(struct ar_writer *w, const struct ar_event *ev, stru
 static void on_error(struct ar_writer *w, const struct ar_fault *fault, struct ar_framer *out)
 {
     static const struct ar_fault UNKNOWN = {.code = AR_INTERNAL, .retry_after_ms = -1};
+    release(w, out);
     put_state(w, AR_LIT("response.failed"), "failed", fault ? fault : &UNKNOWN, out);
     out->how->finish(out);
     w->failed = true;
