@@ -240,7 +240,12 @@ static void stop_flow(struct ar_flow *f)
     }
     f->fault = (struct ar_fault){.code = AR_STOPPED, .blame = AR_OF_US, .retry_after_ms = -1};
     f->fault.message = AR_LIT("the gateway was stopped in the middle of the answer");
-    if (f->commit == AR_HELD || (f->wants_stream && ar_sink_put(f, &why) != AR_OK)) {
+    if (f->commit == AR_HELD) { /* nothing is out: a whole answer that says so */
+        ar_buf_clear(&f->seat.sink.out);
+        f->cut_told = true;
+        f->fault.message = AR_LIT("the gateway was stopped before there was an answer");
+        f->step = f->conn ? &ar_step_refuse : f->step;
+    } else if (f->wants_stream && ar_sink_put(f, &why) != AR_OK) {
         ar_buf_clear(&f->seat.sink.out); /* of what was held nothing was to be seen */
     }
 }

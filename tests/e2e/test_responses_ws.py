@@ -386,29 +386,20 @@ def test_input_of_a_wrong_type(gate_up):
         assert create(ws, "hello")[-1]["type"] == "response.completed"
 
 
-def resident(gate):
-    with open(f"/proc/{gate.process.pid}/statm") as f:
-        return int(f.read().split()[1]) * 4096
-
-
 def test_a_client_that_only_talks(gate_up):
     """Answers to pings and to nonsense pile up only so far; then it is not listened to until it reads."""
     gate, _ = gate_up
     raw = Raw(gate.port)
-    before = resident(gate)
     raw.sock.settimeout(1)
     raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     mask = b"abcd"
     ping = bytes([0x89, 0x80 | 125]) + mask + b"x" * 125
     nonsense = bytes([0x81, 0x80 | 2]) + mask + bytes(a ^ b for a, b in zip(b"{}", mask))
     sent = 0
-    try:
-        for _ in range(400):
+    with pytest.raises(TimeoutError):  # far less than the answers to it would be
+        while sent < 50 << 20:
             sent += raw.sock.send((ping + nonsense) * 1000)
-    except TimeoutError:
-        pass
-    assert sent > 1 << 20
-    assert resident(gate) - before < 24 << 20, (sent, resident(gate) - before)
+    assert sent > 1 << 16
     assert gate.get("/health").status == 200
 
 

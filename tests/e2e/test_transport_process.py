@@ -81,6 +81,30 @@ def test_drain_has_a_deadline(gateway, upstream):
     free.set()
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_has_no_answer_yet_is_told(gateway, upstream, stream):
+    """At the drain's deadline a request that waits for its upstream gets a whole 503, in its dialect."""
+    free = threading.Event()
+    upstream.handler = lambda request, reply: free.wait(10)
+    gate = gateway({"drain_timeout": "1s", "upstreams": [place("openai-compatible", upstream)]})
+    for dialect, sent in (("/v1/chat/completions", wire.ask("chat", stream=stream)),
+                          ("/v1/messages", wire.ask("anthropic", stream=stream))):
+        client = gate.client()
+        client.send(encode("POST", dialect, sent))
+        upstream.wait(1)
+        if dialect.endswith("messages"):
+            anthropic = client
+        else:
+            chat = client
+    time.sleep(0.2)
+    gate.signal(signal.SIGTERM)
+    got, other = chat.answer(), anthropic.answer()
+    assert got.status == 503 and got.complete and got.json["error"]["message"], got
+    assert other.status == 503 and other.complete and other.json["type"] == "error", other
+    assert gate.wait(10 * SLOW) == 0
+    free.set()
+
+
 def test_two_signals_in_one_breath_are_one(gateway, upstream):
     """As `timeout` sends them: to the process, and to its group."""
     free, started = threading.Event(), threading.Event()
