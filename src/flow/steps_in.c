@@ -133,8 +133,9 @@ static void outline_pass(struct ar_flow *f)
     struct ar_str type = ar_header_lit(f->head->headers, f->head->header_count, "content-type");
     f->outlined =
         (struct ar_outline){.max_out_tokens = -1, .body_bytes = f->body.n, .model = f->path_model};
-    if (f->path_model.n > 0 || ar_str_find_nocase(type, AR_LIT("json")) == type.n ||
-        f->body.n == 0 || ar_json_parse(ar_buf_view(&f->body), 1, &f->arena, &doc, NULL) != AR_OK) {
+    bool is_json = f->embed || ar_str_find_nocase(type, AR_LIT("json")) < type.n;
+    if (f->path_model.n > 0 || !is_json || f->body.n == 0 ||
+        ar_json_parse(ar_buf_view(&f->body), 1, &f->arena, &doc, NULL) != AR_OK) {
         return;
     }
     struct ar_jval model = ar_json_get_lit(ar_json_root(&doc), "model");
@@ -219,6 +220,9 @@ enum ar_next ar_run_plan(struct ar_flow *f)
                               .embeds = f->embed != NULL,
                               .now_ms = ar_loop_now_ms(f->worker->loop)};
     enum ar_code code = ar_plan_make(&ask, &f->arena, &f->plan, &err);
+    if (f->embed && ask.any_model) {
+        return ar_flow_fail(f, AR_INVALID_REQUEST, "model: must be a non-empty string");
+    }
     if (pass && code == AR_MODEL_NOT_FOUND && ask.any_model) {
         return fail_path(f, AR_ENDPOINT_NOT_FOUND,
                          "the gateway does not answer this path itself, and no upstream takes it");

@@ -124,9 +124,10 @@ static const struct ar_dialect *dialect_for(const struct ar_upstream *u,
     return ask->embeds ? NULL : ar_upstream_translates_to(u);
 }
 
-/* Adds u for a model unless it cannot be used at all. *ret_needs_key: it could, with a secret. */
+/* Adds u for a model unless it cannot be used at all. *wants: the first that could,
+ * with a secret. */
 static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const struct ar_upstream *u,
-                      struct ar_str sent, const char *why, bool *ret_needs_key)
+                      struct ar_str sent, const char *why, const struct ar_upstream **wants)
 {
     if (p->entry_count == p->entry_cap) {
         return;
@@ -134,11 +135,11 @@ static void add_entry(struct ar_plan *p, const struct ar_plan_ask *ask, const st
     bool local = (u->provider->flags & AR_PLACE_LOCAL) != 0;
     bool callers = u->passthrough && p->client_key_count > 0;
     if (u->key_count == 0 && !callers && !local) {
-        *ret_needs_key = true;
+        *wants = *wants || !u->passthrough ? *wants : u;
         return;
     }
     if (ask->callers_only && !callers) {
-        *ret_needs_key = true;
+        *wants = *wants ? *wants : u;
         return;
     }
     for (unsigned i = 0; callers && i < p->entry_count; i++) {
@@ -241,7 +242,7 @@ static unsigned keep_generators(struct ranked *v, unsigned n)
 
 /* All upstreams that serve one model, in order, into the plan. Returns how many were found. */
 static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, struct ar_str model,
-                          const struct wishes *w, bool *needs_key)
+                          const struct wishes *w, const struct ar_upstream **wants)
 {
     const struct ar_upstreams *all = ask->snapshot->upstreams;
     struct ranked v[ENTRIES_MAX];
@@ -250,6 +251,9 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
     (void)ar_route_alias(p->conf, model, &model);
     for (unsigned i = 0; i < all->n && n < ENTRIES_MAX; i++) {
         const struct ar_upstream *u = &all->v[i];
+        if (!ask->any_model && !can_carry(u, ask) && ar_upstream_serves(u, model, &sent)) {
+            return 1; /* its own, and it cannot: no other stands in */
+        }
         bool pinned = can_carry(u, ask) && (ask->pin.n == 0 || ar_str_is(ask->pin, u->name));
         bool serves = ask->any_model ? !ask->client || ar_upstream_speaks(u, ask->client)
                                      : ar_upstream_serves(u, model, &sent);
@@ -271,7 +275,7 @@ static unsigned add_model(struct ar_plan *p, const struct ar_plan_ask *ask, stru
     rank(v, n, ask, model, w);
     for (unsigned i = 0; i < n; i++) {
         seen++;
-        add_entry(p, ask, v[i].u, v[i].sent, i == 0 ? "first" : "next", needs_key);
+        add_entry(p, ask, v[i].u, v[i].sent, i == 0 ? "first" : "next", wants);
     }
     return seen;
 }
@@ -322,7 +326,7 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
     struct ar_plan *p = ar_arena_new(a, struct ar_plan);
     struct ar_jdoc wish_doc = {.nodes = NULL}, models_doc = {.nodes = NULL};
     struct wishes w = {.no_fallbacks = false};
-    bool needs_key = false;
+    const struct ar_upstream *wants = NULL; /* the caller's key */
     if (!p) {
         return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
     }
@@ -350,29 +354,32 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
     if (!p->entries) {
         return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
     }
-    unsigned found = add_model(p, ask, ask->model, &w, &needs_key);
+    unsigned found = add_model(p, ask, ask->model, &w, &wants);
     if (more) {
         struct ar_jiter it = ar_json_iter(ar_json_root(&models_doc));
         while (ar_json_next(&it)) {
             struct ar_str name = ar_json_unescape_in(ar_json_esc(it.val), a);
-            found += name.p && !ar_str_is(name, ask->model)
-                         ? add_model(p, ask, name, &w, &needs_key)
-                         : 0;
+            found +=
+                name.p && !ar_str_is(name, ask->model) ? add_model(p, ask, name, &w, &wants) : 0;
         }
     }
     if (found == 0) {
         return not_found(ask, err);
     }
-    if (p->entry_count == 0 && ask->embeds && !needs_key) {
+    if (p->entry_count == 0 && ask->as_bytes && !ask->any_model && !wants) {
         return ar_fail(err, AR_ENDPOINT_NOT_SUPPORTED,
-                       "no upstream of model %.*s has embeddings; it is served on "
+                       "no upstream of model %.*s %s; it is served on "
                        "/v1/chat/completions, /v1/responses, /v1/messages and /v1beta/models",
-                       AR_FMT(ar_str_head(ask->model, 60)));
+                       AR_FMT(ar_str_head(ask->model, 40)),
+                       ask->embeds ? "has embeddings" : "answers this path");
     }
     if (p->entry_count == 0) {
-        return needs_key ? ar_fail(err, AR_KEY_MISSING,
-                                   "send your key as Authorization: Bearer or x-api-key")
-                         : ar_fail(err, AR_NO_UPSTREAM, "no upstream can take this request");
+        return wants ? ar_fail(err, AR_KEY_MISSING,
+                               "model %.*s is served by upstream %.*s with your own key: send it "
+                               "as Authorization: Bearer or x-api-key",
+                               AR_FMT(ar_str_head(ask->model, 40)),
+                               AR_FMT(ar_str_head(wants->name, 24)))
+                     : ar_fail(err, AR_NO_UPSTREAM, "no upstream can take this request");
     }
     *ret = p;
     return AR_OK;

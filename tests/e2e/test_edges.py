@@ -70,9 +70,10 @@ def test_a_whole_answer_to_a_stream_is_told_as_a_stream(gateway, upstream, diale
 
 def test_bytes_are_never_passed_to_a_generator(gateway, upstream):
     upstream.handler = lambda q, r: r.body({"seen": q.path})
-    gate = gateway({"upstreams": [{"name": "echo", "provider": "echo"}, place(CHAT, upstream, models=("m",))]})
-    got = gate.ask("POST", "/v1/embeddings", {"model": "echo/text", "input": "a"})
-    assert got.status == 404 and got.error == "model_not_found", got
+    gate = gateway({"upstreams": [{"name": "echo", "provider": "echo"}, place(CHAT, upstream)]})
+    for path in ("/v1/embeddings", "/v1/moderations"):
+        got = gate.ask("POST", path, {"model": "echo/text", "input": "a"})
+        assert got.status == 400 and got.error == "endpoint_not_supported" and not upstream.requests, got
     assert gate.ask("POST", "/v1/embeddings", {"model": "m", "input": "a"}).status == 200
     assert gate.chat({**wire.ask("chat"), "model": "echo/text"}).status == 200
 

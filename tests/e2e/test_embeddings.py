@@ -96,6 +96,19 @@ def test_gemini_natively(gateway, upstream):
     assert upstream.last.path == "/v1beta/models/gemini-embedding-001:embedContent" and upstream.last.json == body
 
 
+def test_the_model_is_read_whatever_the_type_says(gateway, upstreams):
+    """curl -d sends a form's content-type: it must not lead to somebody else's key."""
+    one, two = upstreams(2)
+    one.handler = two.handler = lambda q, r: r.body({"object": "list", "data": [], "model": "b", "usage": {}})
+    gate = gateway({"upstreams": [place("openai-compatible", one, name="one", models=("a",)),
+                                  place("openai-compatible", two, name="two", models=("b",))]})
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    got = gate.ask("POST", "/v1/embeddings", {"model": "b", "input": "x"}, form)
+    assert got.status == 200 and not one.requests and len(two.requests) == 1, got
+    got = gate.ask("POST", "/v1/embeddings", {"input": "x"}, form)
+    assert got.status == 400 and "model" in got.json["error"]["message"] and not one.requests, got
+
+
 def test_nobody_embeds(gateway, upstream):
     gate = gateway({"upstreams": [place("anthropic", upstream)]})
     got = ask(gate, {"model": "claude-x", "input": "a"})
