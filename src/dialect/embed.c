@@ -32,12 +32,14 @@ struct ask {
     struct ar_arena *a;
     struct ar_err *err;
     size_t bytes;
+    uint32_t count;
 };
 
 static void add_text(struct ask *k, struct ar_str esc)
 {
     ar_name_new(k->a, esc, &k->tail);
     k->bytes += esc.n;
+    k->count++;
 }
 
 /* OpenAI's input: a text, or a list of them. */
@@ -191,6 +193,7 @@ enum ar_code ar_embed_request(struct ar_embed *e, struct ar_str body, struct ar_
         return c;
     }
     e->text_bytes = k.bytes;
+    e->count = k.count;
     if (e->upstream == AR_EMBED_OPENAI) {
         put_openai(&k, model, out);
     } else {
@@ -200,8 +203,13 @@ enum ar_code ar_embed_request(struct ar_embed *e, struct ar_str body, struct ar_
     return c == AR_OK ? c : ar_fail(err, c, "the request needs too much memory");
 }
 
-/* --- answers
- * --------------------------------------------------------------------------------------------- */
+/* --- answers --- */
+
+/* A vector a text: one less, and all behind it would be taken for their neighbours'. */
+static bool is_full(const struct ar_embed *e, struct ar_jval vectors)
+{
+    return ar_json_is(vectors, AR_J_ARRAY) && (e->count == 0 || ar_json_count(vectors) == e->count);
+}
 
 int64_t ar_embed_tokens(struct ar_str body, struct ar_arena *a)
 {
@@ -286,7 +294,7 @@ static enum ar_code put_vectors(const struct ar_embed *e, struct ar_jval data, s
     struct ar_jw w = ar_jw_on(out);
     struct ar_jiter it = ar_json_iter(data);
     bool one = e->client == AR_EMBED_GEMINI;
-    if (!ar_json_is(data, AR_J_ARRAY) || (one && ar_json_count(data) != 1)) {
+    if (!is_full(e, data) || (one && ar_json_count(data) != 1)) {
         return AR_UPSTREAM_ERROR;
     }
     ar_jw_open(&w, '{');
@@ -325,7 +333,7 @@ enum ar_code ar_embed_answer(const struct ar_embed *e, struct ar_str body, struc
     }
     int64_t tokens = ar_embed_tokens(body, a);
     struct ar_jval vectors = ar_json_get_lit(root, "embeddings");
-    if (!ar_json_is(vectors, AR_J_ARRAY)) {
+    if (!is_full(e, vectors)) {
         return AR_UPSTREAM_ERROR;
     }
     return put_list(e, vectors, tokens >= 0 ? tokens : (int64_t)(e->text_bytes / 4 + 1), out);

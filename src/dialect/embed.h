@@ -13,6 +13,7 @@ struct ar_embed {
     enum ar_embed_form client, upstream;
     struct ar_str model; /* dec: as the client named it */
     bool base64;         /* OpenAI: vectors as base64 of little-endian floats */
+    uint32_t count;      /* of texts: so many vectors are an answer; 0: not known */
     size_t text_bytes;   /* of all inputs, for an estimate when nobody counts */
 };
 

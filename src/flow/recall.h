@@ -68,6 +68,9 @@ void ar_flow_recall_done(struct ar_flow *f);
 /* Is it what input may be: nothing, a text, a list of objects? else *ret_at: which of the list is
  * none; UINT32_MAX: it is no list. */
 bool ar_recall_is_input(struct ar_jval input, uint32_t *ret_at);
+/* An error's place in a body that was written anew ("input[7].content"), as the client counts:
+ * behind the history, or as what named that. In place. */
+void ar_recall_place(const struct ar_flow *f, struct ar_err *err);
 /* The input items of a body, without brackets; a bare string is a message of the user's. Arena. */
 struct ar_str ar_recall_items(struct ar_jval input, struct ar_arena *a);
 /* A body anew: chain and items as input, then what root has but input, conversation,

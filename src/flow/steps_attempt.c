@@ -71,9 +71,11 @@ enum ar_next ar_flow_fail_picked(struct ar_flow *f, enum ar_code code, const str
 {
     struct ar_fault mine = {.code = code, .blame = AR_OF_CALLER, .retry_after_ms = -1};
     ar_plan_report(f->plan, f->seat.cand, &mine, 0, ar_loop_now_ms(f->worker->loop));
-    enum ar_next next = ar_flow_fail(f, code, err->note);
+    struct ar_err said = *err;
+    ar_recall_place(f, &said);
+    enum ar_next next = ar_flow_fail(f, code, said.note);
     f->fault.param =
-        err->at[0] ? ar_arena_copy(&f->arena, ar_str_of(err->at)) : (struct ar_str){NULL, 0};
+        said.at[0] ? ar_arena_copy(&f->arena, ar_str_of(said.at)) : (struct ar_str){NULL, 0};
     return next;
 }
 

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "json/write.h"
 
+#include <stdio.h>
+
 enum { REF_DEPTH = 4 };
 
 const struct ar_recall_key *ar_flow_tenant(struct ar_flow *f)
@@ -343,6 +345,45 @@ enum ar_next ar_run_recall(struct ar_flow *f)
         r->items = ar_stored_with_ids(f, r->items);
     }
     return is_plain ? ar_flow_to(f, &ar_step_plan) : expand(f, root, head);
+}
+
+/* Items of an input; a bare string is one. */
+static uint32_t count_items(const struct ar_jdoc *body)
+{
+    struct ar_jval input = ar_json_get_lit(ar_json_root(body), "input");
+    return ar_json_is(input, AR_J_ARRAY) ? ar_json_count(input) : !ar_json_is_nil(input);
+}
+
+static void shift_place(const struct ar_flow *f, char *at, size_t size, bool is_note)
+{
+    struct ar_str place = ar_str_of(at), rest;
+    int64_t index;
+    char text[512];
+    if (!f->recalled.is_expanded || !ar_str_has_prefix(place, AR_LIT("input["))) {
+        return;
+    }
+    rest = ar_str_from(place, sizeof "input[" - 1);
+    size_t end = ar_str_find_char(rest, ']');
+    int64_t before = (int64_t)count_items(&f->outlined.doc) - count_items(&f->recalled.asked);
+    if (ar_str_to_i64(ar_str_head(rest, end), 0, INT32_MAX, &index) != AR_OK || before <= 0) {
+        return;
+    }
+    if (index >= before) {
+        (void)snprintf(text, sizeof text, "input[%lld%.*s", (long long)(index - before),
+                       AR_FMT(ar_str_from(rest, end)));
+        size_t n = strlen(text) < size ? strlen(text) : size - 1;
+        memcpy(at, text, n);
+        at[n] = '\0';
+    } else if (!is_note) {
+        (void)snprintf(at, size, "%s",
+                       f->recalled.talk.n > 0 ? "conversation" : "previous_response_id");
+    }
+}
+
+void ar_recall_place(const struct ar_flow *f, struct ar_err *err)
+{
+    shift_place(f, err->at, sizeof err->at, false);
+    shift_place(f, err->note, sizeof err->note, true);
 }
 
 void ar_flow_decoded(struct ar_flow *f)

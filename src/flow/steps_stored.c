@@ -141,6 +141,10 @@ enum ar_next ar_stored_list(struct ar_flow *f, struct ar_str of, struct ar_str i
                      .limit = ITEMS_DEFAULT,
                      .after = ar_query_get(query, AR_LIT("after")),
                      .up = ar_str_is_lit(ar_query_get(query, AR_LIT("order")), "asc")};
+    struct ar_str order = ar_query_get(query, AR_LIT("order"));
+    if (order.n > 0 && !p.up && !ar_str_is_lit(order, "desc")) {
+        return ar_flow_fail(f, AR_INVALID_REQUEST, "order is asc or desc");
+    }
     if (wish.n > 0 && ar_str_to_i64(wish, 1, ITEMS_MAX, &p.limit) != AR_OK) {
         return ar_flow_fail(f, AR_INVALID_REQUEST, "limit is a number from 1 to 100");
     }

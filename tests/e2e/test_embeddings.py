@@ -122,6 +122,13 @@ def test_nonsense_is_not_an_answer(gateway, upstream):
     assert got.status == 502, got
 
 
+def test_a_vector_that_is_missing_is_no_answer(gateway, upstream):
+    """Two texts, one vector: whose it is nobody could say."""
+    upstream.handler = lambda q, r: r.body({"embeddings": [{"values": VECTORS[0]}]})
+    gate = gateway({"upstreams": [place("gemini", upstream, models=["*"])]})
+    assert ask(gate, {"model": "gemini-embedding-001", "input": TEXTS}).status >= 500
+
+
 def test_the_next_upstream_after_a_failure(gateway, upstreams):
     bad, good = upstreams(2)
     bad.handler = lambda q, r: r.body({"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}, 503)

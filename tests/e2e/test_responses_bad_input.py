@@ -64,6 +64,18 @@ def test_input_of_a_wrong_type_behind_a_history(to_chat_only, bad, param):
     assert items(gate, talk) == []
 
 
+def test_a_fault_deep_in_this_turn_is_where_the_client_put_it(to_chat_only):
+    """Not where it is behind the history."""
+    gate, up = to_chat_only
+    id = ask(gate, body("one"))["id"]
+    before = len(up.requests)
+    bad = [{"role": "user", "content": "two"}, {"role": "user", "content": [{"type": "input_text", "text": 5}]}]
+    alone = ask(gate, body(bad), status=400)["error"]
+    behind = ask(gate, body(bad, previous_response_id=id), status=400)["error"]
+    assert alone["param"].startswith("input[1]") and behind == alone
+    assert len(up.requests) == before
+
+
 @pytest.mark.parametrize("field,bad", [("conversation", 5), ("conversation", {}), ("conversation", {"id": 5}),
                                        ("conversation", ""), ("previous_response_id", "")])
 def test_state_of_a_wrong_type(to_chat_only, field, bad):
@@ -78,6 +90,7 @@ def test_paths_that_are_none(to_chat_only):
     id = ask(gate, body("one"))["id"]
     assert gate.get(f"{PATH}/{id}/input_items/more").status == 404
     assert gate.get(f"{PATH}/compact").status == 404
+    assert gate.get(f"{PATH}/{id}/input_items?order=sideways").status == 400
     assert gate.ask("POST", f"{PATH}/{id}/cancel/more").status == 404
     assert ask(gate, {"model": MODEL, "input": 5}, status=400, path=f"{PATH}/compact")
 
