@@ -85,3 +85,36 @@ int64_t ar_read_input_tokens(struct ar_str body, struct ar_arena *a)
     struct ar_jval v = ar_json_get_lit(ar_json_root(&doc), "input_tokens");
     return ar_json_i64(v, &n, NULL) == AR_OK && n >= 0 ? n : -1;
 }
+
+enum ar_code ar_write_whole(ar_write_fn *write, struct ar_writer *w,
+                            const struct ar_response *answer, struct ar_framer *out)
+{
+    struct ar_arena a;
+    struct ar_unfold u;
+    struct ar_event ev;
+    enum ar_code code = AR_OK;
+    ar_arena_init(&a, SIZE_MAX);
+    ar_unfold_init(&u, answer, &a);
+    while (code == AR_OK && ar_unfold_next(&u, &ev) && ev.kind != AR_EV_END) {
+        code = write(w, &ev, out);
+    }
+    ar_arena_done(&a);
+    return code;
+}
+
+void ar_write_losses(const struct ar_losses *losses, size_t from, struct ar_framer *out)
+{
+    struct ar_buf line;
+    if (!losses || losses->n <= from) {
+        return;
+    }
+    struct ar_str text = ar_str_from(ar_str_n(losses->text, losses->n), from);
+    while (text.n > 0 && (text.p[0] == ',' || text.p[0] == ' ')) {
+        text = ar_str_from(text, 1);
+    }
+    ar_buf_init(&line, sizeof losses->text + 64);
+    ar_buf_lit(&line, "x-anyrouter-warnings ");
+    ar_buf_str(&line, text);
+    out->how->comment(out, ar_buf_view(&line));
+    ar_buf_done(&line);
+}

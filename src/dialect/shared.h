@@ -31,4 +31,11 @@ bool ar_schema_fits_strict(struct ar_str schema, struct ar_arena *a);
 void ar_put_input_tokens(int64_t tokens, struct ar_buf *out);
 int64_t ar_read_input_tokens(struct ar_str body, struct ar_arena *a);
 
+/* What a writer of streams is fed with, one event a call: ar_dialect.write. */
+typedef enum ar_code ar_write_fn(struct ar_writer *w, const struct ar_event *ev,
+                                 struct ar_framer *out);
+/* A complete answer as a stream: what unfolds from it, but for END, which the owner sends. */
+enum ar_code ar_write_whole(ar_write_fn *write, struct ar_writer *w,
+                            const struct ar_response *answer, struct ar_framer *out);
+/* What was lost beyond byte from of the list, as a comment; 
 #endif

@@ -437,38 +437,10 @@ static void on_end(struct ar_writer *w, struct ar_framer *out)
         on_error(w, &cut, out);
         return;
     }
-    if (w->losses && w->losses->n > w->losses_at) {
-        struct ar_buf *b = &w->scratch;
-        struct ar_str text = ar_str_from(ar_str_n(w->losses->text, w->losses->n), w->losses_at);
-        while (text.n > 0 && (text.p[0] == ',' || text.p[0] == ' ')) {
-            text = ar_str_from(text, 1);
-        }
-        ar_buf_clear(b);
-        ar_buf_lit(b, "x-anyrouter-warnings ");
-        ar_buf_str(b, text);
-        out->how->comment(out, ar_buf_view(b));
-    }
+    ar_write_losses(w->losses, w->losses_at, out);
     struct ar_jw j = ar_anthropic_open_frame(out, AR_LIT("message_stop"));
     ar_anthropic_close_frame(out, &j);
     out->how->finish(out);
-}
-
-static enum ar_code write_whole(struct ar_writer *w, const struct ar_response *answer,
-                                struct ar_framer *out)
-{
-    struct ar_arena a;
-    struct ar_unfold u;
-    struct ar_event ev;
-    enum ar_code code = AR_OK;
-    ar_arena_init(&a, SIZE_MAX);
-    ar_unfold_init(&u, answer, &a);
-    while (code == AR_OK && ar_unfold_next(&u, &ev)) {
-        if (ev.kind != AR_EV_END) {
-            code = ar_anthropic_write(w, &ev, out);
-        }
-    }
-    ar_arena_done(&a);
-    return code;
 }
 
 enum ar_code ar_anthropic_write(struct ar_writer *w, const struct ar_event *ev,
@@ -501,7 +473,7 @@ enum ar_code ar_anthropic_write(struct ar_writer *w, const struct ar_event *ev,
         ar_anthropic_write_ping(w, out);
         break;
     case AR_EV_WHOLE:
-        code = write_whole(w, ev->answer, out);
+        code = ar_write_whole(ar_anthropic_write, w, ev->answer, out);
         break;
     case AR_EV_ERROR:
         on_error(w, ev->fault, out);

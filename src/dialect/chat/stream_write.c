@@ -18,7 +18,7 @@ struct shown {
 struct ar_writer {
     struct ar_write_how how;
     struct ar_losses *losses;
-    size_t losses_n; /* bytes of losses->text that were there before the answer */
+    size_t losses_at; /* bytes of losses->text that were there before the answer */
     struct ar_arena *a;
     struct ar_buf head;    /* of every chunk, up to the delta */
     struct ar_buf think;   /* text of the thinking block at hand */
@@ -42,7 +42,7 @@ struct ar_writer *ar_chat_writer_new(const struct ar_write_how *how, struct ar_l
     }
     w->how = *how;
     w->losses = l;
-    w->losses_n = l ? l->n : 0;
+    w->losses_at = l ? l->n : 0;
     w->a = a;
     w->legacy = how->request && how->request->legacy_functions;
     w->hides_thinking = how->request && how->request->set.show == AR_SHOW_OMITTED;
@@ -449,17 +449,7 @@ static void put_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_f
 
 static void put_end(struct ar_writer *w, struct ar_framer *out)
 {
-    const struct ar_losses *l = w->losses;
-    if (l && l->n > w->losses_n) {
-        struct ar_str fresh = ar_str_n(l->text + w->losses_n, l->n - w->losses_n);
-        while (fresh.n && (fresh.p[0] == ',' || fresh.p[0] == ' ')) {
-            fresh = ar_str_from(fresh, 1);
-        }
-        struct ar_str line = ar_arena_fmt(w->a, "x-anyrouter-warnings %.*s", AR_FMT(fresh));
-        if (line.p) {
-            out->how->comment(out, line);
-        }
-    }
+    ar_write_losses(w->losses, w->losses_at, out);
     out->how->begin(out, (struct ar_str){0});
     ar_buf_lit(out->out, "[DONE]");
     out->how->end(out);
@@ -483,19 +473,6 @@ static void put_start(struct ar_writer *w, const struct ar_response *answer, str
     make_head(w, answer);
     put_string(w, out, AR_LIT("{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null}"),
                (struct ar_str){"", 0}, AR_LIT(""));
-}
-
-/* A complete answer as a stream: what unfolds from it, but for END, which the owner sends. */
-static void put_whole(struct ar_writer *w, const struct ar_response *r, struct ar_framer *out)
-{
-    struct ar_unfold u;
-    struct ar_event ev;
-    ar_unfold_init(&u, r, w->a);
-    while (ar_unfold_next(&u, &ev) && ev.kind != AR_EV_END) {
-        if (ar_chat_write(w, &ev, out) != AR_OK) {
-            return;
-        }
-    }
 }
 
 enum ar_code ar_chat_write(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
@@ -527,8 +504,7 @@ enum ar_code ar_chat_write(struct ar_writer *w, const struct ar_event *ev, struc
     case AR_EV_RAW:
         break;
     case AR_EV_WHOLE:
-        put_whole(w, ev->answer, out);
-        break;
+        return ar_write_whole(ar_chat_write, w, ev->answer, out);
     case AR_EV_ERROR:
         put_error(w, ev->fault, out);
         break;

@@ -418,24 +418,6 @@ static void on_usage(struct ar_writer *w, const struct ar_usage *usage)
     make_tails(w);
 }
 
-/* What was lost on the way back, before the last chunk. */
-static void write_losses(struct ar_writer *w, struct ar_framer *out)
-{
-    if (!w->losses || w->losses->n <= w->losses_at) {
-        return;
-    }
-    struct ar_str text = ar_str_from(ar_str_n(w->losses->text, w->losses->n), w->losses_at);
-    while (text.n > 0 && (text.p[0] == ',' || text.p[0] == ' ')) {
-        text = ar_str_from(text, 1);
-    }
-    struct ar_buf b;
-    ar_buf_init(&b, sizeof w->losses->text + 64);
-    ar_buf_lit(&b, "x-anyrouter-warnings ");
-    ar_buf_str(&b, text);
-    out->how->comment(out, ar_buf_view(&b));
-    ar_buf_done(&b);
-}
-
 static void on_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
 {
     while (w->open) {
@@ -445,7 +427,7 @@ static void on_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_fr
         ar_usage_merge(&w->usage, ev->usage);
     }
     w->stopped = true;
-    write_losses(w, out);
+    ar_write_losses(w->losses, w->losses_at, out);
     out->how->begin(out, AR_LIT(""));
     struct ar_jw j = ar_jw_on(out->out);
     ar_jw_open(&j, '{');
@@ -494,24 +476,6 @@ static void on_end(struct ar_writer *w, struct ar_framer *out)
     out->how->finish(out);
 }
 
-static enum ar_code write_whole(struct ar_writer *w, const struct ar_response *answer,
-                                struct ar_framer *out)
-{
-    struct ar_arena a;
-    struct ar_unfold u;
-    struct ar_event ev;
-    enum ar_code code = AR_OK;
-    ar_arena_init(&a, SIZE_MAX);
-    ar_unfold_init(&u, answer, &a);
-    while (code == AR_OK && ar_unfold_next(&u, &ev)) {
-        if (ev.kind != AR_EV_END) {
-            code = ar_gemini_write(w, &ev, out);
-        }
-    }
-    ar_arena_done(&a);
-    return code;
-}
-
 enum ar_code ar_gemini_write(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
 {
     enum ar_code code = AR_OK;
@@ -541,7 +505,7 @@ enum ar_code ar_gemini_write(struct ar_writer *w, const struct ar_event *ev, str
         ar_gemini_write_ping(w, out);
         break;
     case AR_EV_WHOLE:
-        code = write_whole(w, ev->answer, out);
+        code = ar_write_whole(ar_gemini_write, w, ev->answer, out);
         break;
     case AR_EV_ERROR:
         on_error(w, ev->fault, out);

@@ -487,22 +487,6 @@ static void on_error(struct ar_writer *w, const struct ar_fault *fault, struct a
     w->failed = true;
 }
 
-/* Losses of the answer, as one comment before its end. */
-static void put_losses(struct ar_writer *w, struct ar_framer *out)
-{
-    if (!w->losses || w->losses->n <= w->losses_at) {
-        return;
-    }
-    struct ar_str text = ar_str_from(ar_str_n(w->losses->text, w->losses->n), w->losses_at);
-    while (text.n > 0 && (text.p[0] == ',' || text.p[0] == ' ')) {
-        text = ar_str_from(text, 1);
-    }
-    ar_buf_clear(&w->scratch);
-    ar_buf_lit(&w->scratch, "x-anyrouter-warnings ");
-    ar_buf_str(&w->scratch, text);
-    out->how->comment(out, ar_buf_view(&w->scratch));
-}
-
 static void on_end(struct ar_writer *w, struct ar_framer *out)
 {
     if (!w->stopped) { /* never a clean end without a reason */
@@ -512,28 +496,10 @@ static void on_end(struct ar_writer *w, struct ar_framer *out)
     }
     const char *status = ar_responses_status(w);
     bool is_complete = ar_str_is_lit(ar_str_of(status), "completed");
-    put_losses(w, out);
+    ar_write_losses(w->losses, w->losses_at, out);
     put_state(w, is_complete ? AR_LIT("response.completed") : AR_LIT("response.incomplete"), status,
               NULL, out);
     out->how->finish(out);
-}
-
-static enum ar_code write_whole(struct ar_writer *w, const struct ar_response *answer,
-                                struct ar_framer *out)
-{
-    struct ar_arena a;
-    struct ar_unfold u;
-    struct ar_event ev;
-    enum ar_code code = AR_OK;
-    ar_arena_init(&a, SIZE_MAX);
-    ar_unfold_init(&u, answer, &a);
-    while (code == AR_OK && ar_unfold_next(&u, &ev)) {
-        if (ev.kind != AR_EV_END) {
-            code = ar_responses_write(w, &ev, out);
-        }
-    }
-    ar_arena_done(&a);
-    return code;
 }
 
 enum ar_code ar_responses_write(struct ar_writer *w, const struct ar_event *ev,
@@ -566,7 +532,7 @@ enum ar_code ar_responses_write(struct ar_writer *w, const struct ar_event *ev,
         code = on_stop(w, ev, out);
         break;
     case AR_EV_WHOLE:
-        code = write_whole(w, ev->answer, out);
+        code = ar_write_whole(ar_responses_write, w, ev->answer, out);
         break;
     case AR_EV_ERROR:
         on_error(w, ev->fault, out);
