@@ -15,7 +15,7 @@ MOST_REQUESTS = 16
 def attempt(run_script, script, url, limit=LIMIT_S, **env):
     """Runs the agent to its end or the limit; gives (seconds, whether it ended by itself)."""
     started = time.monotonic()
-    run_script(script, url, [], {"LIMIT": str(limit), "CLAUDE_CODE_MAX_RETRIES": "3", **env}, limit + 15)
+    run_script(script, url, {"LIMIT": str(limit), "CLAUDE_CODE_MAX_RETRIES": "3", **env}, limit + 15)
     spent = time.monotonic() - started
     return spent, spent < limit - 0.5
 
