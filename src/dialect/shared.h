@@ -37,5 +37,7 @@ typedef enum ar_code ar_write_fn(struct ar_writer *w, const struct ar_event *ev,
 /* A complete answer as a stream: what unfolds from it, but for END, which the owner sends. */
 enum ar_code ar_write_whole(ar_write_fn *write, struct ar_writer *w,
                             const struct ar_response *answer, struct ar_framer *out);
-/* What was lost beyond byte from of the list, as a comment; 
+/* What was lost beyond byte from of the list, as a comment; losses NULL or nothing new: nothing. */
+void ar_write_losses(const struct ar_losses *losses, size_t from, struct ar_framer *out);
+
 #endif
