@@ -3,6 +3,7 @@
 #include "dialect/shared.h"
 
 #include "ir/undo.h"
+#include "ir/units.h"
 
 struct ar_str ar_member_text(struct ar_arena *a, struct ar_jval obj, struct ar_str key)
 {
@@ -29,6 +30,85 @@ void ar_undo_add(struct ar_undo ***tail, struct ar_arena *a, struct ar_undo row)
         *tail = &u->next;
     }
 }
+
+/* --- citations --- */
+
+struct ar_str ar_cite_make(struct ar_arena *a, struct ar_cite c)
+{
+    struct ar_buf out;
+    struct ar_str raw = {NULL, 0};
+    if (c.url.n == 0) {
+        return raw;
+    }
+    ar_buf_init(&out, a->max_bytes);
+    struct ar_jw w = ar_jw_on(&out);
+    ar_jw_open(&w, '{');
+    ar_jw_key_lit(&w, "type", "web_search_result_location");
+    ar_jw_key_esc(&w, "cited_text", c.said.p ? c.said : AR_LIT(""));
+    ar_jw_key_esc(&w, "url", c.url);
+    ar_jw_key_esc(&w, "title", c.title.p ? c.title : AR_LIT(""));
+    /* stands for the index that only the vendor of the search could give */
+    ar_jw_key_lit(&w, "encrypted_index", "ar1.other.encrypted...");
+    if (c.from >= 0 && c.to > c.from) {
+        ar_jw_key_i64(&w, "start_index", c.from);
+        ar_jw_key_i64(&w, "end_index", c.to);
+    }
+    ar_jw_close(&w, '}');
+    raw = ar_buf_finish(&out) == AR_OK ? ar_arena_copy(a, ar_buf_view(&out)) : raw;
+    ar_buf_done(&out);
+    return raw;
+}
+
+static int64_t index_of(struct ar_jval v)
+{
+    int64_t n = -1;
+    return ar_json_i64(v, &n, NULL) == AR_OK ? n : -1;
+}
+
+static struct ar_cite take_cite(struct ar_jval v)
+{
+    return (struct ar_cite){.url = ar_json_esc(ar_json_get_lit(v, "url")),
+                            .title = ar_json_esc(ar_json_get_lit(v, "title")),
+                            .from = index_of(ar_json_get_lit(v, "start_index")),
+                            .to = index_of(ar_json_get_lit(v, "end_index"))};
+}
+
+struct ar_str ar_cite_of_openai(struct ar_arena *a, struct ar_jval annotation)
+{
+    struct ar_jval inner = ar_json_get_lit(annotation, "url_citation");
+    return ar_cite_make(a, take_cite(ar_json_is(inner, AR_J_OBJECT) ? inner : annotation));
+}
+
+bool ar_cite_read(struct ar_str raw, struct ar_arena *a, struct ar_cite *ret)
+{
+    struct ar_jdoc doc;
+    if (ar_json_parse(raw, 3, a, &doc, NULL) != AR_OK) {
+        return false;
+    }
+    struct ar_jval root = ar_json_root(&doc), inner = ar_json_get_lit(root, "url_citation");
+    *ret = take_cite(ar_json_is(inner, AR_J_OBJECT) ? inner : root);
+    return ret->url.n > 0;
+}
+
+void ar_cite_place(struct ar_cite *c, int64_t from, int64_t to)
+{
+    bool is_within = c->from >= 0 && c->to > c->from && c->to <= to - from;
+    c->to = is_within ? from + c->to : to;
+    c->from = is_within ? from + c->from : from;
+}
+
+size_t ar_esc_at_char(struct ar_str esc, int64_t n)
+{
+    size_t i = 0;
+    struct ar_unit unit;
+    struct ar_str rest = esc;
+    for (; n > 0 && ar_unit_next(&rest, true, &unit); n--) {
+        i += unit.n;
+    }
+    return i;
+}
+
+/* --- schemas --- */
 
 /* Every property of an object is among the required ones: names differ, so counting does. */
 static bool requires_all(struct ar_jval v)

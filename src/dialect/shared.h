@@ -21,6 +21,25 @@ enum ar_code ar_request_too_large(struct ar_err *err);
 /* A row of the undo list at *tail. Without memory it is left out, and the arena's state tells. */
 void ar_undo_add(struct ar_undo ***tail, struct ar_arena *a, struct ar_undo row);
 
+/* A citation that says where on the web it is from. Its canonical form is Anthropic's
+ * web_search_result_location, to which start_index and end_index are added where they are known:
+ * characters of the block that it stands on. url, title, said (a piece of the answer or the
+ * source): esc. */
+struct ar_cite {
+    struct ar_str url, title, said;
+    int64_t from, to; /* to -1: the whole block */
+};
+/* Canonical, raw, in the arena; p NULL: it has no URL. */
+struct ar_str ar_cite_make(struct ar_arena *a, struct ar_cite c);
+/* OpenAI's url_citation, nested as in Chat or flat, as the canonical form; likewise. */
+struct ar_str ar_cite_of_openai(struct ar_arena *a, struct ar_jval annotation);
+/* The canonical form, or any citation with a URL. false: another kind. Borrows from raw and a. */
+bool ar_cite_read(struct ar_str raw, struct ar_arena *a, struct ar_cite *ret);
+/* Its characters in a text of which the block is [from, to). */
+void ar_cite_place(struct ar_cite *c, int64_t from, int64_t to);
+/* Byte of escaped text at which its n-th character begins, or its end. */
+size_t ar_esc_at_char(struct ar_str esc, int64_t n);
+
 /* May OpenAI be asked to keep to the schema? Its strict mode takes objects only that are closed and
  * whose properties are all required. Frame: the arena holds the parsed schema. */
 bool ar_schema_fits_strict(struct ar_str schema, struct ar_arena *a);

@@ -46,7 +46,17 @@ bool ar_anthropic_put_citation(struct ar_jw *w, struct ar_str raw)
     if (ar_json_parse(raw, AR_JSON_DEPTH, &scratch, &doc, NULL) == AR_OK) {
         struct ar_jval v = ar_json_root(&doc), url = ar_json_get_lit(v, "url_citation");
         struct ar_str type = ar_json_esc(ar_json_get_lit(v, "type"));
-        if (ar_str_has_suffix(type, AR_LIT("_location"))) {
+        if (ar_json_get_lit(v, "start_index").doc) { /* where it stands is told by the block */
+            ar_jw_open(w, '{');
+            for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
+                if (!ar_str_is_lit(it.key, "start_index") && !ar_str_is_lit(it.key, "end_index")) {
+                    ar_jw_key_dec(w, it.key);
+                    ar_jw_raw(w, ar_json_raw(it.val));
+                }
+            }
+            ar_jw_close(w, '}');
+            put = true;
+        } else if (ar_str_has_suffix(type, AR_LIT("_location"))) {
             ar_jw_raw(w, raw);
             put = true;
         } else if (ar_json_is(ar_json_get_lit(url, "url"), AR_J_STRING)) {

@@ -40,24 +40,19 @@ void ar_chat_put_detail(struct ar_jw *w, struct ar_str text, const struct ar_opa
 bool ar_chat_put_citation(struct ar_jw *w, struct ar_str raw, struct ar_arena *a, int64_t from,
                           int64_t to)
 {
-    struct ar_jdoc doc;
-    if (ar_json_parse(raw, 2, a, &doc, NULL) != AR_OK) {
+    struct ar_cite c;
+    if (!ar_cite_read(raw, a, &c)) {
         return false;
     }
-    struct ar_jval root = ar_json_root(&doc);
-    struct ar_str url = ar_json_esc(ar_json_get_lit(root, "url"));
-    struct ar_str title = ar_json_esc(ar_json_get_lit(root, "title"));
-    if (!url.n) {
-        return false;
-    }
+    ar_cite_place(&c, from, to);
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "url_citation");
     ar_jw_key(w, "url_citation");
     ar_jw_open(w, '{');
-    ar_jw_key_i64(w, "start_index", from);
-    ar_jw_key_i64(w, "end_index", to);
-    ar_jw_key_esc(w, "title", title.p ? title : AR_LIT(""));
-    ar_jw_key_esc(w, "url", url);
+    ar_jw_key_i64(w, "start_index", c.from);
+    ar_jw_key_i64(w, "end_index", c.to);
+    ar_jw_key_esc(w, "title", c.title.p ? c.title : AR_LIT(""));
+    ar_jw_key_esc(w, "url", c.url);
     ar_jw_close(w, '}');
     ar_jw_close(w, '}');
     return true;

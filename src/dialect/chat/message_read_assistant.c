@@ -87,23 +87,6 @@ struct ar_opaque *ar_chat_read_extra(struct ar_arena *a, struct ar_jval call,
                                             .data = ar_arena_copy(a, text)});
 }
 
-/* Canonical form of a citation is Anthropic's web_search_result_location; the envelope stands for
- * the index that only the vendor of the search could give. */
-struct ar_str ar_chat_read_citation(struct ar_arena *a, struct ar_jval annotation)
-{
-    struct ar_jval c = ar_json_get_lit(annotation, "url_citation");
-    struct ar_str url = ar_json_esc(ar_json_get_lit(c, "url"));
-    struct ar_str title = ar_json_esc(ar_json_get_lit(c, "title"));
-    if (!url.n) {
-        return (struct ar_str){0};
-    }
-    return ar_arena_fmt(
-        a,
-        "{\"type\":\"web_search_result_location\",\"cited_text\":\"\",\"url\":\"%.*s\","
-        "\"title\":\"%.*s\",\"encrypted_index\":\"ar1.other.encrypted...\"}",
-        AR_FMT(url), AR_FMT(title));
-}
-
 static struct ar_block *add_thinking(struct ar_chat_in *in, struct ar_str esc,
                                      struct ar_block ***tail)
 {
@@ -259,7 +242,7 @@ static void read_annotations(struct ar_chat_in *in, struct ar_jval annotations,
     struct ar_buf list;
     ar_buf_init(&list, 1 << 20);
     while (text && ar_json_next(&it)) {
-        struct ar_str c = ar_chat_read_citation(in->a, it.val);
+        struct ar_str c = ar_cite_of_openai(in->a, it.val);
         if (c.p) {
             ar_buf_char(&list, list.n ? ',' : '[');
             ar_buf_str(&list, c);

@@ -37,8 +37,6 @@ struct ar_opaque *ar_chat_read_opaque(struct ar_arena *a, struct ar_jval detail,
 /* Google's thought signature on a call (extra_content), or NULL. */
 struct ar_opaque *ar_chat_read_extra(struct ar_arena *a, struct ar_jval call,
                                      const struct ar_target *t);
-/* url_citation -> the canonical citation object, raw; p NULL: not one. Arena. */
-struct ar_str ar_chat_read_citation(struct ar_arena *a, struct ar_jval annotation);
 
 /* tools_read.c: tools, functions, tool_choice, function_call, web_search_options. */
 enum ar_code ar_chat_read_tools(struct ar_chat_in *in, struct ar_jval v, struct ar_request *r);

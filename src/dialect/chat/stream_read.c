@@ -213,7 +213,7 @@ static void read_annotations(struct ar_reader *r, struct ar_jval annotations)
 {
     struct ar_jiter it = ar_json_iter(annotations);
     while (ar_json_next(&it)) {
-        struct ar_str c = ar_chat_read_citation(r->a, it.val);
+        struct ar_str c = ar_cite_of_openai(r->a, it.val);
         if (c.p && r->text_b >= 0) {
             ar_chat_put_delta(r, (unsigned)r->text_b, AR_D_CITATION, c);
         } else if (c.p && !r->seen.text) {

@@ -45,9 +45,10 @@ struct ar_gemini_cites {
     unsigned n;
 };
 void ar_gemini_cites_init(struct ar_gemini_cites *c, size_t max_bytes);
-/* One canonical citation (raw), for bytes [from, to) of the candidate's joined text. Without a URL
- * it is left out. */
-void ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, int64_t from, int64_t to);
+/* One canonical citation (raw) of the block whose text (esc) begins at byte from of the candidate's
+ * joined text. Without a URL it is left out. */
+void ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, struct ar_str text,
+                            int64_t from);
 /* The query of a web search (input: JSON text). */
 void ar_gemini_add_search(struct ar_gemini_cites *c, struct ar_str input);
 /* The member groundingMetadata with its key, or nothing when there are none. */

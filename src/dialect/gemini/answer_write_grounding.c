@@ -93,20 +93,21 @@ static void put_support(struct ar_gemini_cites *c, int64_t from, int64_t to)
     ar_jw_close(&w, '}');
 }
 
-void ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, int64_t from, int64_t to)
+void ar_gemini_add_citation(struct ar_gemini_cites *c, struct ar_str raw, struct ar_str text,
+                            int64_t from)
 {
     struct ar_arena scratch;
-    struct ar_jdoc doc;
+    struct ar_cite cite;
     ar_arena_init(&scratch, 64 * raw.n + 4096);
-    if (ar_json_parse(raw, 3, &scratch, &doc, NULL) == AR_OK) {
-        struct ar_jval v = ar_json_root(&doc), inner = ar_json_get_lit(v, "url_citation");
-        v = inner.doc ? inner : v;
-        struct ar_str url = ar_json_esc(ar_json_get_lit(v, "url"));
-        if (url.n > 0) {
-            put_chunk(c, url, ar_json_esc(ar_json_get_lit(v, "title")));
-            put_support(c, from, to);
-            c->n++;
-        }
+    if (ar_cite_read(raw, &scratch, &cite)) {
+        bool part = cite.from >= 0 && cite.to > cite.from &&
+                    ar_esc_at_char(text, cite.to - 1) < text.n; /* else all of it */
+        size_t begin = part ? ar_esc_at_char(text, cite.from) : 0;
+        size_t end = part ? ar_esc_at_char(text, cite.to) : text.n;
+        put_chunk(c, cite.url, cite.title);
+        put_support(c, from + ar_gemini_bytes(ar_str_head(text, begin)),
+                    from + ar_gemini_bytes(ar_str_head(text, end)));
+        c->n++;
     }
     ar_arena_done(&scratch);
 }

@@ -23,14 +23,15 @@ static void put_text(struct answer *s, struct ar_str text, bool thought,
     s->parts++;
 }
 
-static void note_citations(struct answer *s, const struct ar_block *b, int64_t from)
+static void note_citations(struct answer *s, const struct ar_block *b, struct ar_str text,
+                           int64_t from)
 {
     struct ar_jdoc doc;
     if (b->citations.n == 0 || ar_json_parse(b->citations, 1, s->a, &doc, NULL) != AR_OK) {
         return;
     }
     for (struct ar_jiter it = ar_json_iter(ar_json_root(&doc)); ar_json_next(&it);) {
-        ar_gemini_add_citation(&s->cites, ar_json_raw(it.val), from, s->text_bytes);
+        ar_gemini_add_citation(&s->cites, ar_json_raw(it.val), text, from);
     }
 }
 
@@ -48,7 +49,7 @@ static void put_said(struct answer *s, const struct ar_block *b)
     }
     s->text_bytes += ar_gemini_bytes(text);
     put_text(s, text, false, ar_gemini_take_sig(&s->sigs, own, false));
-    note_citations(s, b, from);
+    note_citations(s, b, text, from);
 }
 
 static void put_thought(struct answer *s, const struct ar_block *b)

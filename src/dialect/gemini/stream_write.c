@@ -15,7 +15,7 @@ struct open_block {
     struct open_block *next;
     unsigned b;
     struct ar_block block;                   /* kind; of a call id, name, sig, freeform: arena */
-    struct ar_buf text;                      /* owns; input of a call, or an enum's wrapper; esc */
+    struct ar_buf text;                      /* owns; esc: input of a call, or what was said */
     int64_t text_at;                         /* bytes of text before it */
     struct ar_name *citations, **cites_tail; /* raw */
 };
@@ -260,7 +260,7 @@ static void say(struct ar_writer *w, struct ar_str text, struct ar_framer *out)
 /* A text is complete: its citations have their end, its signature a part. */
 static void end_text(struct ar_writer *w, struct open_block *o, struct ar_framer *out)
 {
-    if (o->text.n > 0) {
+    if (o->text.n > 0 && w->unwraps) {
         struct ar_str value = ar_gemini_unwrap(ar_buf_view(&o->text), w->how.request, &w->a);
         if (value.p != o->text.p && w->losses) {
             ar_note(w->losses, AR_EMULATED, "generationConfig.responseMimeType");
@@ -268,7 +268,7 @@ static void end_text(struct ar_writer *w, struct open_block *o, struct ar_framer
         say(w, value, out);
     }
     for (const struct ar_name *c = o->citations; c; c = c->next) {
-        ar_gemini_add_citation(&w->cites, c->s, o->text_at, w->text_bytes);
+        ar_gemini_add_citation(&w->cites, c->s, ar_buf_view(&o->text), o->text_at);
     }
     if (o->block.sig) {
         write_text(w, AR_LIT(""), false, ar_gemini_take_sig(&w->sigs, o->block.sig, false), out);
@@ -339,13 +339,14 @@ static void on_block_end(struct ar_writer *w, const struct ar_event *ev, struct 
 
 static void on_text(struct ar_writer *w, const struct ar_event *ev, struct ar_framer *out)
 {
-    struct open_block *o = w->unwraps ? find(w, ev->b) : NULL;
+    struct open_block *o = find(w, ev->b);
     if (ev->text.n == 0) {
         return;
     }
     if (o) {
-        ar_buf_str(&o->text, ev->text);
-    } else {
+        ar_buf_str(&o->text, ev->text); /* citations count in it */
+    }
+    if (!o || !w->unwraps) {
         say(w, ev->text, out);
     }
 }

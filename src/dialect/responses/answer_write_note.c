@@ -31,25 +31,20 @@ struct ar_str ar_responses_sources(struct ar_writer *w, struct ar_str raw)
 static void put_note(struct ar_writer *w, const struct ar_responses_live *v, struct ar_str raw,
                      struct ar_framer *out)
 {
-    struct ar_jdoc doc;
-    if (ar_json_parse(raw, AR_JSON_DEPTH, &w->a, &doc, NULL) != AR_OK) {
-        return;
-    }
-    struct ar_jval c = ar_json_root(&doc);
-    struct ar_str url = ar_json_esc(ar_json_get_lit(c, "url"));
-    struct ar_str title = ar_json_esc(ar_json_get_lit(c, "title"));
+    struct ar_cite c;
     struct ar_str text = ar_buf_view(&v->item->text);
-    if (url.n == 0) {
+    if (!ar_cite_read(raw, &w->a, &c)) {
         return; /* pages of a document have no place in an annotation */
     }
+    ar_cite_place(&c, ar_chat_chars(ar_str_head(text, v->from)), ar_chat_chars(text));
     ar_buf_clear(&w->scratch);
     struct ar_jw j = ar_jw_on(&w->scratch);
     ar_jw_open(&j, '{');
     ar_jw_key_lit(&j, "type", "url_citation");
-    ar_jw_key_i64(&j, "start_index", ar_chat_chars(ar_str_head(text, v->from)));
-    ar_jw_key_i64(&j, "end_index", ar_chat_chars(text));
-    ar_jw_key_esc(&j, "title", title.p ? title : AR_LIT(""));
-    ar_jw_key_esc(&j, "url", url);
+    ar_jw_key_i64(&j, "start_index", c.from);
+    ar_jw_key_i64(&j, "end_index", c.to);
+    ar_jw_key_esc(&j, "title", c.title.p ? c.title : AR_LIT(""));
+    ar_jw_key_esc(&j, "url", c.url);
     ar_jw_close(&j, '}');
     ar_responses_put_note(w, v->item, ar_buf_view(&w->scratch), out);
 }

@@ -98,7 +98,7 @@ static void read_cites(struct read *rd, struct ar_jval list, struct ar_block *b)
     struct ar_buf out;
     ar_buf_init(&out, 1 << 20);
     for (struct ar_jiter it = ar_json_iter(list); ar_json_next(&it);) {
-        struct ar_str c = ar_responses_out_cite(it.val, rd->a);
+        struct ar_str c = ar_cite_of_openai(rd->a, it.val);
         if (c.p) {
             ar_buf_char(&out, out.n ? ',' : '[');
             ar_buf_str(&out, c);

@@ -128,24 +128,6 @@ struct ar_opaque *ar_responses_out_sig(struct ar_jval item, const struct ar_targ
     return o;
 }
 
-/* The canonical form is Anthropic's web_search_result_location; the envelope stands for the index
- * that only the vendor of the search could give. */
-struct ar_str ar_responses_out_cite(struct ar_jval annotation, struct ar_arena *a)
-{
-    struct ar_jval inner = ar_json_get_lit(annotation, "url_citation"); /* Chat's nesting */
-    struct ar_jval c = ar_json_is(inner, AR_J_OBJECT) ? inner : annotation;
-    struct ar_str url = ar_json_esc(ar_json_get_lit(c, "url"));
-    struct ar_str title = ar_json_esc(ar_json_get_lit(c, "title"));
-    if (!url.n) {
-        return (struct ar_str){0};
-    }
-    return ar_arena_fmt(
-        a,
-        "{\"type\":\"web_search_result_location\",\"cited_text\":\"\",\"url\":\"%.*s\","
-        "\"title\":\"%.*s\",\"encrypted_index\":\"ar1.other.encrypted...\"}",
-        AR_FMT(url), AR_FMT(title));
-}
-
 struct ar_jval ar_responses_out_thinking(struct ar_jval item)
 {
     struct ar_jval summary = ar_json_get_lit(item, "summary");

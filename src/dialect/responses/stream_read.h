@@ -26,8 +26,6 @@ void ar_responses_out_other(struct ar_jval item, struct ar_arena *a, struct ar_b
 /* encrypted_content of a reasoning item; NULL: none. Data: frame or arena. */
 struct ar_opaque *ar_responses_out_sig(struct ar_jval item, const struct ar_target *t,
                                        struct ar_arena *a);
-/* url_citation -> the canonical citation object, raw; p NULL: not one. Arena. */
-struct ar_str ar_responses_out_cite(struct ar_jval annotation, struct ar_arena *a);
 /* Chat's choices[].logprobs, made of the texts of the list; p NULL: there are none. Arena. */
 struct ar_str ar_responses_out_logprobs(struct ar_jval output, struct ar_arena *a);
 /* The list of a reasoning item that has text: summary, or else content. */

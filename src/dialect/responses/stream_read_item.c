@@ -305,7 +305,7 @@ void ar_responses_item_delta(struct ar_reader *r, enum ar_responses_frame kind, 
 
 static void put_cite(struct ar_reader *r, struct ar_responses_item *o, struct ar_jval annotation)
 {
-    struct ar_str c = ar_responses_out_cite(annotation, r->a);
+    struct ar_str c = ar_cite_of_openai(r->a, annotation);
     o->cites++;
     if (c.p && o->b >= 0 && o->open == AR_TEXT) {
         put_delta(r, o, AR_D_CITATION, c);
