@@ -58,9 +58,52 @@ enum ar_next ar_stored_deleted(struct ar_flow *f, struct ar_str id, const char *
     return ar_stored_answer(f);
 }
 
+/* The short form of a message ({"role","content":"text"}) is told in the full one, as the vendor
+ * does: clients look for parts. false: it is not one. */
+static bool put_message(struct ar_jw *w, struct ar_jval item, struct ar_str id)
+{
+    static const struct ar_str OWN[] = {AR_LIT_INIT("id"), AR_LIT_INIT("type"),
+                                        AR_LIT_INIT("status"), AR_LIT_INIT("content")};
+    struct ar_str type = ar_json_esc(ar_json_get_lit(item, "type")),
+                  role = ar_json_esc(ar_json_get_lit(item, "role"));
+    struct ar_jval content = ar_json_get_lit(item, "content"),
+                   status = ar_json_get_lit(item, "status");
+    if ((type.p && !ar_str_is_lit(type, "message")) || !role.p ||
+        !ar_json_is(content, AR_J_STRING)) {
+        return false;
+    }
+    ar_jw_open(w, '{');
+    ar_jw_key(w, "id");
+    ar_jw_esc(w, id);
+    ar_jw_key_lit(w, "type", "message");
+    ar_jw_key_raw(w, "status",
+                  ar_json_is_nil(status) ? AR_LIT("\"completed\"") : ar_json_raw(status));
+    for (struct ar_jiter it = ar_json_iter(item); ar_json_next(&it);) {
+        bool own = false;
+        for (unsigned i = 0; i < sizeof OWN / sizeof *OWN; i++) {
+            own |= ar_str_is(it.key, OWN[i]);
+        }
+        if (!own) {
+            ar_jw_key_dec(w, it.key);
+            ar_jw_raw(w, ar_json_raw(it.val));
+        }
+    }
+    ar_jw_key(w, "content");
+    ar_jw_raw(w, ar_str_is_lit(role, "assistant")
+                     ? AR_LIT("[{\"type\":\"output_text\",\"annotations\":[],\"text\":")
+                     : AR_LIT("[{\"type\":\"input_text\",\"text\":"));
+    ar_buf_str(w->out, ar_json_raw(content));
+    ar_buf_lit(w->out, "}]");
+    ar_jw_close(w, '}');
+    return true;
+}
+
 /* An item for the list: items need ids, and what a client sent may have none. */
 static void put_item(struct ar_flow *f, struct ar_jw *w, struct ar_jval item, struct ar_str id)
 {
+    if (put_message(w, item, id)) {
+        return;
+    }
     if (ar_json_is_nil(ar_json_get_lit(item, "id"))) {
         struct ar_str raw = ar_str_trim(ar_str_from(ar_json_raw(item), 1));
         ar_jw_raw(w, ar_arena_fmt(&f->arena, "{\"id\":\"%.*s\"%s%.*s", AR_FMT(id),

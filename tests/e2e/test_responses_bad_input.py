@@ -154,6 +154,24 @@ def test_items_have_one_id(to_chat_only):
     assert gate.get(f"{PATH}/{made['id']}").json["output"], "the response itself stays what it was"
 
 
+def test_a_short_message_is_told_in_full(to_chat_only):
+    """Parts, status and type, as clients of the vendor expect; what else it had stays."""
+    gate, up = to_chat_only
+    short = [{"role": "user", "content": "zero ü"}, {"role": "assistant", "content": "yes", "phase": "final_answer"}]
+    talk = ask(gate, {"items": short}, path=TALK)["id"]
+    user, assistant = items(gate, talk)
+    assert user == {"id": user["id"], "type": "message", "status": "completed", "role": "user",
+                    "content": [{"type": "input_text", "text": "zero ü"}]}
+    assert assistant == {"id": assistant["id"], "type": "message", "status": "completed", "role": "assistant",
+                         "phase": "final_answer",
+                         "content": [{"type": "output_text", "text": "yes", "annotations": []}]}
+    made = ask(gate, body([*short, {"role": "user", "content": "one"}]))
+    listed = gate.get(f"{PATH}/{made['id']}/input_items?order=asc").json["data"]
+    assert [i["content"][0]["text"] for i in listed] == ["zero ü", "yes", "one"]
+    ask(gate, body("two", conversation=talk))
+    assert [m["role"] for m in up.last.json["messages"]] == ["user", "assistant", "user"]
+
+
 @pytest.mark.workers
 def test_metadata_and_turns_at_once(gateway, upstream):
     """A change of the metadata never loses the turn that ends at the same moment."""

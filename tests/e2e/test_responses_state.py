@@ -127,11 +127,11 @@ def test_get_list_delete(to_chat_only):
     assert gate.get(f"{PATH}/{made['id']}").json == made
     page = gate.get(f"{PATH}/{made['id']}/input_items?limit=2").json
     assert page["object"] == "list" and page["has_more"] is True
-    assert [i["content"] for i in page["data"]] == ["c", "b"]
+    assert [i["content"][0]["text"] for i in page["data"]] == ["c", "b"]
     rest = gate.get(f"{PATH}/{made['id']}/input_items?limit=2&after={page['last_id']}").json
-    assert [i["content"] for i in rest["data"]] == ["a"] and rest["has_more"] is False
+    assert [i["content"][0]["text"] for i in rest["data"]] == ["a"] and rest["has_more"] is False
     up = gate.get(f"{PATH}/{made['id']}/input_items?order=asc").json
-    assert [i["content"] for i in up["data"]] == ["a", "b", "c"]
+    assert [i["content"][0]["text"] for i in up["data"]] == ["a", "b", "c"]
     assert len({i["id"] for i in up["data"]}) == 3 and up["first_id"] == up["data"][0]["id"]
     assert gate.get(f"{PATH}/{made['id']}/input_items?limit=0").status == 400
     got = gate.ask("DELETE", f"{PATH}/{made['id']}")
@@ -376,7 +376,7 @@ def test_a_conversation(to_chat_only):
     ask(gate, body("two", conversation={"id": talk["id"]}))
     assert said(up.last) == [("user", "zero"), ("user", "one"), ("assistant", "first answer"), ("user", "two")]
     added = gate.ask("POST", f"{path}/{talk['id']}/items", {"items": [{"role": "user", "content": "aside"}]})
-    assert added.status == 200 and added.json["data"][0]["content"] == "aside"
+    assert added.status == 200 and added.json["data"][0]["content"][0]["text"] == "aside"
     items = gate.get(f"{path}/{talk['id']}/items?order=asc").json
     assert [i["role"] for i in items["data"]] == ["user", "user", "assistant", "user", "assistant", "user"]
     one = gate.get(f"{path}/{talk['id']}/items/{items['data'][2]['id']}")
