@@ -100,29 +100,19 @@ enum ar_next ar_run_authenticate(struct ar_flow *f)
 enum ar_next ar_run_read_body(struct ar_flow *f)
 {
     struct ar_err err = {0};
-    struct ar_str piece;
     if (f->head->body_length > 0 && f->body.cap == 0) {
         (void)ar_buf_reserve(&f->body, (size_t)f->head->body_length < f->body.max
                                            ? (size_t)f->head->body_length
                                            : 0);
     }
-    for (;;) {
-        switch (ar_conn_peek(f->conn, &piece, &err)) {
-        case AR_READY:
-            ar_buf_str(&f->body, piece);
-            ar_conn_eat(f->conn, piece.n);
-            if (ar_buf_finish(&f->body) != AR_OK) {
-                return ar_flow_fail(f, AR_TOO_LARGE, "the request body is over body_limit");
-            }
-            break;
-        case AR_PENDING:
-            return ar_flow_wait(f, AR_W_CLIENT, AR_NEVER); /* the connection keeps the deadline */
-        case AR_ENDED:
-            return ar_flow_to(f, f->op == AR_OP_STATE ? &ar_step_stored : &ar_step_outline);
-        case AR_FAILED:
-            f->gone = err.code == AR_CLIENT_CLOSED;
-            return ar_flow_fail(f, err.code ? err.code : AR_CLIENT_CLOSED, err.note);
-        }
+    switch (ar_conn_read(f->conn, &f->body, &err)) {
+    case AR_PENDING:
+        return ar_flow_wait(f, AR_W_CLIENT, AR_NEVER); /* the connection keeps the deadline */
+    case AR_ENDED:
+        return ar_flow_to(f, f->op == AR_OP_STATE ? &ar_step_stored : &ar_step_outline);
+    default:
+        f->gone = err.code == AR_CLIENT_CLOSED;
+        return ar_flow_fail(f, err.code ? err.code : AR_CLIENT_CLOSED, err.note);
     }
 }
 

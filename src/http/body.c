@@ -122,15 +122,34 @@ static enum ar_poll peek_raw(struct ar_body *b, struct ar_stream *s, struct ar_s
     return poll == AR_PENDING ? AR_PENDING : fail_cut(b);
 }
 
-static void eat_raw(struct ar_body *b, struct ar_stream *s, size_t n)
+static void count_raw(struct ar_body *b, size_t n)
 {
-    ar_stream_eat(s, n);
     b->raw_bytes += (int64_t)n;
     if (b->length == AR_LENGTH_CHUNKED) {
         b->chunk.left -= n;
     } else if (b->length >= 0) {
         b->length -= (int64_t)n;
         b->over = b->length == 0;
+    }
+}
+
+static void eat_raw(struct ar_body *b, struct ar_stream *s, size_t n)
+{
+    ar_stream_eat(s, n);
+    count_raw(b, n);
+}
+
+size_t ar_body_plain_left(const struct ar_body *b)
+{
+    bool plain = b->code == AR_OK && !b->decoder && b->length > 0;
+    return plain && b->length <= b->out_max - b->out_bytes ? (size_t)b->length : 0;
+}
+
+void ar_body_skip(struct ar_body *b, size_t n)
+{
+    if (n > 0) {
+        b->out_bytes += (int64_t)n;
+        count_raw(b, n);
     }
 }
 

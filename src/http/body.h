@@ -33,5 +33,10 @@ void ar_body_done(struct ar_body *b); /* a zeroed one is fine */
 enum ar_poll ar_body_peek(struct ar_body *b, struct ar_stream *s, struct ar_str *ret,
                           struct ar_err *err);
 void ar_body_eat(struct ar_body *b, struct ar_stream *s, size_t n);
+/* Bytes still to come that are the body as they are, the next ones of the stream: its length is
+ * known and within the limit, nothing is coded. 0: none, or not such a body. */
+size_t ar_body_plain_left(const struct ar_body *b);
+/* n of them were taken from the stream by somebody else. */
+void ar_body_skip(struct ar_body *b, size_t n);
 
 #endif

@@ -8,7 +8,7 @@
  * on the way out: a line break in one would split the answer. */
 #include "http/server.h"
 
-enum { CHUNK_MAX = 65536 };
+enum { CHUNK_MAX = 65536, LEND_MIN = 4096 };
 
 void ar_conn_set_waker(struct ar_conn *c, struct ar_waker *w)
 {
@@ -57,6 +57,43 @@ void ar_conn_eat(struct ar_conn *c, size_t n)
         return;
     }
     ar_body_eat(&c->body, c->stream, n);
+}
+
+/* What is left of a body of known length goes straight to where it is wanted. */
+static void lend(struct ar_conn *c, struct ar_buf *into)
+{
+    size_t left = c->inner ? 0 : ar_body_plain_left(&c->body);
+    if (left >= LEND_MIN && ar_buf_reserve(into, left)) {
+        ar_stream_lend(c->stream, into->p + into->n, left);
+        c->lent = true;
+    }
+}
+
+static size_t take_back(struct ar_conn *c)
+{
+    size_t n = c->lent ? ar_stream_take_back(c->stream) : 0;
+    c->lent = false;
+    ar_body_skip(&c->body, n);
+    return n;
+}
+
+enum ar_poll ar_conn_read(struct ar_conn *c, struct ar_buf *into, struct ar_err *err)
+{
+    struct ar_str piece;
+    enum ar_poll poll;
+    into->n += take_back(c);
+    while ((poll = ar_conn_peek(c, &piece, err)) == AR_READY) {
+        ar_buf_str(into, piece);
+        ar_conn_eat(c, piece.n);
+        if (ar_buf_finish(into) != AR_OK) {
+            ar_fail(err, AR_TOO_LARGE, "the request body is over body_limit");
+            return AR_FAILED;
+        }
+    }
+    if (poll == AR_PENDING) {
+        lend(c, into);
+    }
+    return poll;
 }
 
 struct reason {
@@ -314,6 +351,7 @@ void ar_conn_end(struct ar_conn *c, bool clean)
         ar_inner_end(c, clean && c->opened);
         return;
     }
+    (void)take_back(c);
     clean = clean && c->opened && !c->gone;
     if (clean && !c->no_body) {
         if (c->chunked && c->chunk_left == 0) {

@@ -5,6 +5,7 @@
 #include "base/wake.h"
 #include "http/header.h"
 
+struct ar_buf;
 struct ar_conn;
 struct ar_server;
 struct ar_stream;
@@ -28,7 +29,6 @@ struct ar_request_head {                        /* borrows until ar_conn_end */
  * renders the error body (status, dialect by path) and conn sends and closes. path may be empty
  * when the request line itself was broken. */
 typedef void ar_on_request(void *user, struct ar_conn *c, const struct ar_request_head *h);
-struct ar_buf;
 typedef int ar_on_bad_head(void *user, enum ar_code code, const char *note, struct ar_str path,
                            struct ar_buf *ret_body);
 
@@ -70,6 +70,10 @@ void ar_conn_set_waker(struct ar_conn *c, struct ar_waker *w);
  * AR_INVALID_REQUEST (framing, encoding), AR_CLIENT_CLOSED. */
 enum ar_poll ar_conn_peek(struct ar_conn *c, struct ar_str *ret, struct ar_err *err);
 void ar_conn_eat(struct ar_conn *c, size_t n);
+/* All of it into a buffer, instead of peek and eat. ENDED: it is there. PENDING: the buffer is lent
+ * until the next call or ar_conn_end, and nobody may touch it. FAILED: as peek; AR_TOO_LARGE over
+ * the buffer's cap. */
+enum ar_poll ar_conn_read(struct ar_conn *c, struct ar_buf *into, struct ar_err *err);
 /* Status and headers. length -1: chunked (HTTP/1.0: until close). Once; asserted. Date, Connection
  * and the framing headers are added. HEAD requests get no body bytes whatever is written. */
 void ar_conn_open(struct ar_conn *c, int status, const struct ar_header *h, unsigned n,

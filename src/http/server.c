@@ -86,7 +86,7 @@ static void forget_request(struct ar_conn *c)
     c->owner = NULL;
     c->chunk_left = c->dropped = 0;
     c->keep = c->opened = c->chunked = c->no_body = c->until_close = false;
-    c->continue_due = c->reading = c->blocked = c->timed_out = c->upgraded = false;
+    c->continue_due = c->reading = c->blocked = c->timed_out = c->upgraded = c->lent = false;
 }
 
 static void close_conn(struct ar_conn *c)
@@ -215,7 +215,8 @@ static int64_t busy_deadline(const struct ar_conn *c)
     int64_t at = AR_NEVER;
     if (c->reading && !c->body.over && !c->timed_out) {
         /* A large body gets the time that a slow line needs; a trickle does not. */
-        at = c->body_since_ms + c->server->limits.body_ms + c->body.raw_bytes / BODY_BYTES_PER_MS;
+        int64_t came = c->body.raw_bytes + (int64_t)ar_stream_lent(c->stream);
+        at = c->body_since_ms + c->server->limits.body_ms + came / BODY_BYTES_PER_MS;
     }
     if (c->blocked && !c->gone) {
         int64_t send = send_deadline(c);

@@ -42,6 +42,7 @@ struct ar_conn {
     size_t chunk_left, dropped;
     bool tls, keep, opened, chunked, no_body, until_close;
     bool continue_due, reading, blocked, gone, timed_out, upgraded;
+    bool lent; /* the owner's buffer is the stream's */
 };
 
 struct ar_server {

@@ -74,6 +74,8 @@ struct ar_stream {
     struct ar_node dirty; /* in loop->dirty: bytes to flush; in loop->lingering after close */
     char *rbuf, *wbuf;    /* NULL: empty */
     unsigned roff, rn, woff, wn;
+    char *lent; /* NULL: none; filled before rbuf */
+    size_t lent_n, lent_cap;
     unsigned
         wbusy; /* first bytes of wbuf from woff on: the kernel will take them, they may not move */
     bool in_flight; /* a write that is not done yet, of wbuf or of ciphertext */

@@ -2,10 +2,10 @@
  * The half of a stream that all transports share: the two buffers, the flags, the wakes.
  *
  * Input: a transport asks for space, fills it, says how much (ar_stream_fed); the owner peeks and
- * eats. Output: bytes are copied to the write buffer and leave together when the owner flushes or
- * before the loop sleeps; parts that are large go straight to the kernel when the transport can
- * (ops->direct). What the kernel does not take at once is parked: the transport sends it when it
- * can and reports by ar_stream_landed.
+ * eats, or lends memory of his own that is filled first. Output: bytes are copied to the write
+ * buffer and leave together when the owner flushes or before the loop sleeps; parts that are large
+ * go straight to the kernel when the transport can (ops->direct). What the kernel does not take at
+ * once is parked: the transport sends it when it can and reports by ar_stream_landed.
  *
  * Owns both buffers; they are the loop's slab's and go back when empty. Wakes are jobs of the loop,
  * so they never run inside a call of the owner. Never touches a socket.
@@ -68,8 +68,38 @@ void ar_stream_wake(struct ar_stream *s)
  * --------------------------------------------------------------------------------------------------
  */
 
+void ar_stream_lend(struct ar_stream *s, char *p, size_t n)
+{
+    AR_ASSERT(!s->lent && s->rn == s->roff && n > 0);
+    s->lent = p;
+    s->lent_n = 0;
+    s->lent_cap = n;
+}
+
+size_t ar_stream_lent(const struct ar_stream *s)
+{
+    return s->lent ? s->lent_n : 0;
+}
+
+size_t ar_stream_take_back(struct ar_stream *s)
+{
+    size_t n = ar_stream_lent(s);
+    s->lent = NULL;
+    s->ops->resume(s); /* the bytes behind them have the buffer */
+    return n;
+}
+
+static bool fills_lent(const struct ar_stream *s)
+{
+    return s->lent && s->lent_n < s->lent_cap;
+}
+
 char *ar_stream_space(struct ar_stream *s, size_t *ret_room)
 {
+    if (fills_lent(s)) {
+        *ret_room = s->lent_cap - s->lent_n;
+        return s->lent + s->lent_n;
+    }
     if (!s->rbuf) {
         s->rbuf = ar_slab_get(s->loop);
     }
@@ -79,6 +109,14 @@ char *ar_stream_space(struct ar_stream *s, size_t *ret_room)
 
 void ar_stream_fed(struct ar_stream *s, size_t n)
 {
+    if (fills_lent(s)) {
+        s->lent_n += n;
+        s->in_ms = ar_loop_now_ms(s->loop);
+        if (!fills_lent(s)) {
+            ar_stream_wake(s);
+        }
+        return;
+    }
     s->rn += (unsigned)n;
     if (s->rn == 0 || s->closed) {
         drop_input(s);
@@ -403,6 +441,7 @@ void ar_stream_close(struct ar_stream *s)
     ar_job_cancel(&s->wake);
     ar_list_remove(&s->dirty);
     drop_input(s);
+    s->lent = NULL;
     s->closed = true;
     s->ops->close(s);
 }

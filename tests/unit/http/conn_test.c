@@ -502,6 +502,92 @@ static void test_half_close(void **state)
     stop(&w);
 }
 
+/* Bodies that go straight into the owner's memory, however they come, and what follows them. */
+static void test_body_into_memory(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 5, 4095, 4096, 4097, 16384, 70000, 300000};
+    static char bytes[300000];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (char)('a' + i % 23);
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        for (size_t cut = 0; cut < 3; cut++) {
+            struct world w;
+            char head[128];
+            size_t n = sizes[i], first = cut == 2 ? n : n * cut / 3;
+            start(&w);
+            snprintf(head, sizeof head,
+                     "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", n);
+            ask(&w, head);
+            kit_peer_send(&w.client, ar_str_n(bytes, first));
+            kit_run(&w.kit, 3);
+            kit_peer_send(&w.client, ar_str_n(bytes + first, n - first));
+            ask(&w, GET("/status/404"));
+            assert_true(kit_peer_want_text(&w.client, "HTTP/1.1 404 "));
+            struct ar_str in = ar_buf_view(&w.client.in);
+            in = ar_str_from(in, ar_str_find(in, AR_LIT("\r\n\r\n")) + 4);
+            assert_true(ar_str_is(ar_str_head(in, n), ar_str_n(bytes, n)));
+            assert_true(ar_str_has_prefix(ar_str_from(in, n), AR_LIT("HTTP/1.1 404 ")));
+            stop(&w);
+        }
+    }
+}
+
+/* Its end while the memory is lent: the client leaves, time is over, the owner gives up. */
+static void test_body_into_memory_ends(void **state)
+{
+    (void)state;
+    enum { SHUT, RESET, LATE, STOP, WAYS };
+    static char half[50000];
+    memset(half, 'h', sizeof half);
+    for (int how = 0; how < WAYS; how++) {
+        struct ar_conn_limits limits = kit_limits();
+        struct world w;
+        limits.body_ms = how == LATE ? 30 : limits.body_ms;
+        begin(&w, &limits);
+        ask(&w, POST("/read", 100000));
+        kit_peer_send(&w.client, how == LATE ? AR_LIT("little") : ar_str_n(half, sizeof half));
+        kit_run(&w.kit, 5);
+        assert_int_equal(w.server.requests, 1);
+        if (how == SHUT) {
+            ar_stream_shut(w.client.stream);
+        } else if (how == RESET) {
+            struct ar_str byte = AR_LIT("x");
+            ar_stream_write(w.client.stream, &byte, 1);
+            ar_stream_close(w.client.stream);
+            w.client.stream = NULL;
+        }
+        if (how == SHUT || how == RESET) {
+            assert_true(kit_until(&w.kit, 1000, one_gone, &w.server));
+            assert_int_equal(w.server.last_code, AR_CLIENT_CLOSED);
+        } else if (how == LATE) {
+            assert_true(kit_peer_want_text(&w.client, "HTTP/1.1 408 "));
+            assert_int_equal(w.server.last_code, AR_REQUEST_TIMEOUT);
+        }
+        stop(&w); /* STOP: the owner ends while its memory is still lent */
+    }
+}
+
+/* What came into the memory gives a slow body its time, as what was read does. */
+static void test_body_into_memory_in_time(void **state)
+{
+    (void)state;
+    static char half[50000];
+    memset(half, 'h', sizeof half);
+    struct ar_conn_limits limits = kit_limits();
+    struct world w;
+    limits.body_ms = 30;
+    begin(&w, &limits);
+    ask(&w, POST("/read", 50001));
+    kit_peer_send(&w.client, ar_str_n(half, sizeof half));
+    kit_run(&w.kit, 200);
+    assert_int_equal(w.server.ended, 0);
+    ask(&w, "!");
+    assert_true(kit_peer_want_text(&w.client, "hhh!"));
+    stop(&w);
+}
+
 static void test_head_time(void **state)
 {
     (void)state;
@@ -644,17 +730,31 @@ static void test_websocket(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),          cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_pipelined),      cmocka_unit_test(test_bad_heads),
-        cmocka_unit_test(test_head_too_large), cmocka_unit_test(test_body_limits),
-        cmocka_unit_test(test_broken_chunks),  cmocka_unit_test(test_continue),
-        cmocka_unit_test(test_encodings),      cmocka_unit_test(test_versions_and_methods),
-        cmocka_unit_test(test_slow_reader),    cmocka_unit_test(test_pipelined_slow),
-        cmocka_unit_test(test_unclean),        cmocka_unit_test(test_client_leaves),
-        cmocka_unit_test(test_half_close),     cmocka_unit_test(test_head_time),
-        cmocka_unit_test(test_idle_time),      cmocka_unit_test(test_body_time),
-        cmocka_unit_test(test_send_time),      cmocka_unit_test(test_unread_body),
-        cmocka_unit_test(test_drain),          cmocka_unit_test(test_connection_limit),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_pipelined),
+        cmocka_unit_test(test_bad_heads),
+        cmocka_unit_test(test_head_too_large),
+        cmocka_unit_test(test_body_limits),
+        cmocka_unit_test(test_broken_chunks),
+        cmocka_unit_test(test_continue),
+        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_versions_and_methods),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_pipelined_slow),
+        cmocka_unit_test(test_unclean),
+        cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_body_into_memory),
+        cmocka_unit_test(test_body_into_memory_ends),
+        cmocka_unit_test(test_body_into_memory_in_time),
+        cmocka_unit_test(test_head_time),
+        cmocka_unit_test(test_idle_time),
+        cmocka_unit_test(test_body_time),
+        cmocka_unit_test(test_send_time),
+        cmocka_unit_test(test_unread_body),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_websocket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,6 +242,21 @@ static void act(struct kit_owner *o)
     }
 }
 
+/* What is there of the body: ENDED when it is all. */
+static enum ar_poll take_body(struct kit_owner *o, struct ar_err *err)
+{
+    struct ar_str in;
+    enum ar_poll poll;
+    if (is_path(o, "/read")) {
+        return ar_conn_read(o->conn, &o->body, err);
+    }
+    while ((poll = ar_conn_peek(o->conn, &in, err)) == AR_READY) {
+        ar_buf_str(&o->body, in);
+        ar_conn_eat(o->conn, in.n);
+    }
+    return poll;
+}
+
 static void drive_owner(struct kit_owner *o)
 {
     struct kit_server *s = o->server;
@@ -249,14 +264,10 @@ static void drive_owner(struct kit_owner *o)
         answer(o, 200, "early");
         return;
     }
-    while (!o->read_all) {
-        struct ar_str in;
+    if (!o->read_all) {
         struct ar_err err = {0};
-        enum ar_poll poll = ar_conn_peek(o->conn, &in, &err);
-        if (poll == AR_READY) {
-            ar_buf_str(&o->body, in);
-            ar_conn_eat(o->conn, in.n);
-        } else if (poll == AR_FAILED) {
+        enum ar_poll poll = take_body(o, &err);
+        if (poll == AR_FAILED) {
             s->last_code = err.code;
             snprintf(s->last_note, sizeof(s->last_note), "%s", err.note);
             if (err.code == AR_CLIENT_CLOSED) {
@@ -266,11 +277,8 @@ static void drive_owner(struct kit_owner *o)
                 answer(o, ar_code_status(err.code), err.note);
             }
             return;
-        } else if (poll == AR_PENDING) {
-            break;
-        } else {
-            o->read_all = true;
         }
+        o->read_all = poll == AR_ENDED;
     }
     if (ar_conn_is_gone(o->conn)) {
         s->gone++;

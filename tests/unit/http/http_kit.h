@@ -51,6 +51,7 @@ bool kit_peer_has(const struct kit_peer *p, const char *text);
 
 /* The owner of a request. It reads the body, then answers by path:
  *   /echo    200, the body, with its length      /chunk  200, the body, chunked
+ *   /read    the same as /echo, the body read into memory of its own
  *   /big     200, 1 MiB chunked                   /biglen 200, 1 MiB with length
  *   /status/N  N without body                     /early  answers 200 "early" without reading the
  * body /hang    never answers                        /cut    200, chunked, "part", then ends
