@@ -56,7 +56,7 @@ void ar_admin_ready(const struct ar_local_ask *ask, struct ar_local_answer *ret)
     }
 }
 
-enum { RECALL_FACTS = 16 };
+enum { RECALL_FACTS = 17 };
 
 /* What is remembered of callers, a table at a time. */
 static unsigned count_recall(struct ar_recall *r, struct ar_metric_fact facts[RECALL_FACTS])
@@ -78,6 +78,7 @@ static unsigned count_recall(struct ar_recall *r, struct ar_metric_fact facts[RE
     }
     facts[n++] =
         (struct ar_metric_fact){"anyrouter_recall_bytes", "tapes", ar_tapes_bytes(r->tapes)};
+    facts[n++] = (struct ar_metric_fact){"anyrouter_background_runs", NULL, ar_recall_runs(r)};
     return n;
 }
 

@@ -217,6 +217,7 @@ static void end_run(void *user, bool clean)
         end_tape(r);
     }
     ar_timer_clear(r->worker->loop, &r->timer);
+    ar_recall_run_end(r->worker->recall);
     ar_buf_done(&r->error);
     free(r);
 }
@@ -306,7 +307,11 @@ enum ar_next ar_flow_detach(struct ar_flow *f)
     /* The run plans for itself. */
     ar_plan_report(f->plan, f->seat.cand, &none, 0, ar_loop_now_ms(f->worker->loop));
     f->seat.cand = NULL;
+    if (!ar_recall_run_begin(f->worker->recall, f->snapshot->config->limits_connections)) {
+        return ar_flow_fail(f, AR_TOO_MANY_CONCURRENT, "too many background runs go on");
+    }
     if (!id.p || !write_object(f, &whole, &frames)) {
+        ar_recall_run_end(f->worker->recall);
         return ar_flow_fail(f, AR_TOO_LARGE, "the request needs too much memory");
     }
     struct ar_kept k = {.state = AR_KEPT_RUNNING,
@@ -316,6 +321,7 @@ enum ar_next ar_flow_detach(struct ar_flow *f)
     if (!ar_kept_put(f->worker->recall->responses, ar_flow_tenant(f), id, &k,
                      ar_clock_us() / 1000) ||
         !start_run(f, id, f->wants_stream ? frames : AR_LIT(""), &tape)) {
+        ar_recall_run_end(f->worker->recall);
         return ar_flow_fail(f, AR_TOO_LARGE, "the run cannot be stored");
     }
     if (tape) {

@@ -44,6 +44,25 @@ void ar_recall_reload(struct ar_recall *r, const struct ar_config *c)
     ar_tapes_set_limit(r->tapes, c->recall_response_memory);
 }
 
+bool ar_recall_run_begin(struct ar_recall *r, int64_t most)
+{
+    if (atomic_fetch_add_explicit(&r->runs, 1, memory_order_relaxed) < most) {
+        return true;
+    }
+    ar_recall_run_end(r);
+    return false;
+}
+
+void ar_recall_run_end(struct ar_recall *r)
+{
+    atomic_fetch_sub_explicit(&r->runs, 1, memory_order_relaxed);
+}
+
+int64_t ar_recall_runs(struct ar_recall *r)
+{
+    return atomic_load_explicit(&r->runs, memory_order_relaxed);
+}
+
 void ar_recall_done(struct ar_recall *r)
 {
     ar_recall_table_free(r->signatures);

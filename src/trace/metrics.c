@@ -314,7 +314,9 @@ static void put_metric(struct ar_buf *out, enum metric_id id, const struct serie
 static void put_fact(struct ar_buf *out, const struct ar_metric_row *row,
                      const struct ar_metric_fact *f)
 {
-    if (strcmp(row->name, f->name) == 0) {
+    if (strcmp(row->name, f->name) == 0 && !f->label) {
+        ar_buf_fmt(out, "%s %lld\n", row->name, (long long)f->value);
+    } else if (strcmp(row->name, f->name) == 0) {
         ar_buf_fmt(out, "%s{%s=\"%s\"} %lld\n", row->name, row->labels, f->label,
                    (long long)f->value);
     }

@@ -13,7 +13,8 @@ void ar_metrics_free(struct ar_metrics *m);
 /* Gauges of the worker. */
 void ar_metrics_in_flight(struct ar_metrics *m, int delta);
 void ar_metrics_connections(struct ar_metrics *m, unsigned n);
-/* A number that somebody else counts, for the row of that name and its one label. */
+/* A number that somebody else counts, for the row of that name and its one label
+ * (NULL: it has none). */
 struct ar_metric_fact {
     const char *name, *label;
     int64_t value;

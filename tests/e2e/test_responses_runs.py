@@ -1,6 +1,7 @@
 """Background runs of the gateway's own as streams: told while they run, told again, resumed by number."""
 
 import json
+import random
 import signal
 import threading
 import time
@@ -312,3 +313,93 @@ def test_a_run_is_never_native(gateway, upstreams):
     while (got := gate.get(f"{PATH}/{made.json['id']}", WHO).json)["status"] == "in_progress" and time.monotonic() < until:
         time.sleep(0.05)
     assert got["status"] == "completed" and got["id"] == made.json["id"], got
+
+
+def test_runs_are_bounded(gateway, upstream):
+    """As many go on as there may be connections; one more is told to wait, and may come when one has ended."""
+    free = threading.Event()
+
+    def slow(request, reply):
+        free.wait(10)
+        wire.whole(wire.chat_answer("done"))(request, reply)
+
+    upstream.handler = slow
+    gate = gateway({"upstreams": [place("openai-compatible", upstream, dialects=["chat"])],
+                    "limits": {"connections": 8}})
+    ids = []
+    for _ in range(8):
+        got = gate.ask("POST", PATH, body(), WHO)
+        assert got.status == 200, got
+        ids.append(got.json["id"])
+    assert "anyrouter_background_runs 8" in gate.get("/metrics").text
+    got = gate.ask("POST", PATH, body(), WHO)
+    assert got.status == 429 and got.header("retry-after"), got
+    free.set()
+    until = time.monotonic() + 5
+    while "anyrouter_background_runs 0" not in gate.get("/metrics").text and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [gate.get(f"{PATH}/{id}", WHO).json["status"] for id in ids] == ["completed"] * 8
+    assert gate.ask("POST", PATH, body(), WHO).status == 200
+
+
+@pytest.mark.workers
+def test_everything_at_once(gateway, upstream):
+    """Runs, readers, cancels, deletes, turns of a conversation, clients that leave and reloads: each answer is one
+    that the moment allows, and nothing is left when all is over."""
+    def brief(request, reply):
+        if request.json.get("stream"):
+            return reply.sse(wire.chat_stream(*["a"] * 5), pause=0.01)
+        time.sleep(0.02)
+        wire.whole(wire.chat_answer("whole"))(request, reply)
+
+    upstream.handler = brief
+    config = {**base(), "upstreams": [place("openai-compatible", upstream, dialects=["chat"])], "workers": 3,
+              "recall": {"response_memory": "2MiB", "responses": 300}}
+    gate = gateway(config)
+    talk = gate.ask("POST", "/v1/conversations", {}).json["id"]
+    stop, ids, odd = time.monotonic() + 4, [], []
+
+    def make(dice):
+        more = {"background": dice.random() < 0.7, "stream": dice.random() < 0.5}
+        if dice.random() < 0.3:
+            more["conversation"] = talk
+        elif ids and dice.random() < 0.5:
+            more["previous_response_id"] = dice.choice(ids)
+        got = gate.ask("POST", PATH, body(**more))
+        if got.status == 200:
+            ids.append(json.loads(got.events[0].data)["response"]["id"] if more["stream"] else got.json["id"])
+        return got
+
+    def leave(dice):
+        client = gate.client()
+        client.send(encode("POST", PATH, body(stream=True)))
+        time.sleep(dice.random() * 0.05)
+        client.reset()
+
+    def look(dice):
+        id = dice.choice(ids[-30:])
+        method, path = dice.choice([("GET", ""), ("GET", "?stream=true&starting_after=2"), ("POST", "/cancel"),
+                                    ("DELETE", ""), ("GET", "/input_items")])
+        return gate.ask(method, f"{PATH}/{id}{path}")
+
+    def act(seed):
+        dice = random.Random(seed)
+        while time.monotonic() < stop:
+            got = dice.choice([make, leave, look, look] if ids else [make])(dice)
+            if got is not None and got.status not in (200, 400, 404, 409):
+                odd.append(got)
+
+    threads = [threading.Thread(target=act, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for n in range(6):
+        time.sleep(0.6)
+        gate.write({**config, "recall": {"response_memory": "2MiB", "responses": [0, 300, 20][n % 3]}})
+        gate.signal(signal.SIGHUP)
+    for thread in threads:
+        thread.join()
+    assert not odd and ids
+    until = time.monotonic() + 5
+    while "anyrouter_background_runs 0" not in (text := gate.get("/metrics").text) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert "anyrouter_background_runs 0" in text and 'anyrouter_recall_bytes{table="tapes"} 0' in text, text
