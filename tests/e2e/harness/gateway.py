@@ -96,6 +96,13 @@ class Gateway:
         pipe.close()
 
     def start(self, timeout=10 * SLOW):
+        try:
+            return self.started(timeout)
+        except AssertionError:
+            self.stop(check=False)  # leaves no process and no folder
+            raise
+
+    def started(self, timeout):
         self.spawn()
         end = time.monotonic() + timeout
         while True:
