@@ -1,8 +1,7 @@
-/* What the files of several dialects do alike: members of objects, failures, rows of the undo list,
+/* What the files of several dialects do alike: members of objects, failures,
  * counts. Nothing here knows a wire format beyond these. Owns nothing. */
 #include "dialect/shared.h"
 
-#include "ir/undo.h"
 #include "ir/units.h"
 
 struct ar_str ar_member_text(struct ar_arena *a, struct ar_jval obj, struct ar_str key)
@@ -18,17 +17,6 @@ struct ar_str ar_member_text(struct ar_arena *a, struct ar_jval obj, struct ar_s
 enum ar_code ar_request_too_large(struct ar_err *err)
 {
     return ar_fail(err, AR_TOO_LARGE, "the request does not fit into its memory limit");
-}
-
-void ar_undo_add(struct ar_undo ***tail, struct ar_arena *a, struct ar_undo row)
-{
-    struct ar_undo *u = ar_arena_new(a, struct ar_undo);
-    if (u) {
-        row.next = NULL;
-        *u = row;
-        **tail = u;
-        *tail = &u->next;
-    }
 }
 
 /* --- citations --- */

@@ -18,9 +18,6 @@ struct ar_str ar_member_text(struct ar_arena *a, struct ar_jval obj, struct ar_s
 /* AR_TOO_LARGE: a client's request needs more than its arena. */
 enum ar_code ar_request_too_large(struct ar_err *err);
 
-/* A row of the undo list at *tail. Without memory it is left out, and the arena's state tells. */
-void ar_undo_add(struct ar_undo ***tail, struct ar_arena *a, struct ar_undo row);
-
 /* A citation that says where on the web it is from. Its canonical form is Anthropic's
  * web_search_result_location, to which start_index and end_index are added where they are known:
  * characters of the block that it stands on. url, title, said (a piece of the answer or the

@@ -327,7 +327,7 @@ enum ar_code ar_anthropic_encode_request(const struct ar_request *r, enum ar_op 
     ret->header_count = 0;
     ret->undo = NULL;
     ret->stops = NULL;
-    e.undo_tail = &ret->undo;
+    e.undo = (struct ar_undo_list){.first = &ret->undo, .tail = &ret->undo, .a = a};
     e.w = ar_jw_on(ret->body);
     e.native = r->dialect == AR_DIALECT_ANTHROPIC;
     e.name_limit = t->vendor == AR_VENDOR_ANTHROPIC || e.native ? 128 : 64;

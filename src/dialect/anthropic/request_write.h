@@ -4,6 +4,7 @@
 #define AR_DIALECT_ANTHROPIC_REQUEST_WRITE_H
 
 #include "dialect/anthropic/anthropic.h"
+#include "dialect/encode.h"
 
 enum { AR_ANTHROPIC_CACHE_MAX = 4 }; /* cache breakpoints that a request may hold */
 
@@ -14,7 +15,7 @@ struct ar_anthropic_enc {
     struct ar_arena *a;
     struct ar_losses *l;
     struct ar_encoded *ret;
-    struct ar_undo **undo_tail;
+    struct ar_undo_list undo;
     struct ar_jw w;
     enum ar_code code;
     enum ar_op op;

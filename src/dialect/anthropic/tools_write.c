@@ -4,11 +4,6 @@
  * made up, because the API demands them (P-068). Owns nothing. */
 #include "dialect/anthropic/request_write.h"
 
-#define FREEFORM_SCHEMA                                                                            \
-    "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
-    "text, not JSON.\"}},"                                                                         \
-    "\"required\":[\"input\"],\"additionalProperties\":false}"
-
 struct ar_str ar_anthropic_tool_name(struct ar_anthropic_enc *e, struct ar_str name)
 {
     return ar_tool_name(name, e->name_limit, e->a);
@@ -32,8 +27,7 @@ static struct ar_str put_name(struct ar_anthropic_enc *e, struct ar_str name)
     struct ar_str sent = ar_anthropic_tool_name(e, name);
     ar_jw_key_text(&e->w, "name", sent);
     if (!ar_str_is(sent, name)) {
-        ar_undo_add(&e->undo_tail, e->a,
-                    (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
+        ar_undo_add(&e->undo, (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
     }
     return sent;
 }
@@ -55,7 +49,7 @@ static void put_function(struct ar_anthropic_enc *e, const struct ar_tool *t)
         ar_jw_raw(w, AR_LIT("{\"type\":\"object\",\"properties\":{\"value\":"));
         ar_buf_str(w->out, strict ? ar_anthropic_strict_schema(schema, e->a) : schema);
         ar_buf_lit(w->out, "},\"required\":[\"value\"]}");
-        ar_undo_add(&e->undo_tail, e->a,
+        ar_undo_add(&e->undo,
                     (struct ar_undo){.how = AR_UNDO_VALUE, .sent = sent, .name = t->name});
         ar_anthropic_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tools", "tools",
                           "a schema's root must be an object");
@@ -79,22 +73,12 @@ static void put_freeform(struct ar_anthropic_enc *e, const struct ar_tool *t)
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
     struct ar_str sent = put_name(e, t->name);
-    ar_undo_add(&e->undo_tail, e->a,
-                (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
+    ar_undo_add(&e->undo, (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
     if (t->description.n > 0 || t->grammar.n > 0) {
         ar_jw_key(w, "description");
-        ar_jw_raw(w, AR_LIT("\""));
-        ar_buf_str(w->out, t->description);
-        if (t->grammar.n > 0) {
-            ar_buf_str(w->out, t->description.n > 0 ? AR_LIT("\\n\\n") : AR_LIT(""));
-            ar_buf_lit(w->out, "The input must match this ");
-            ar_json_escape(t->syntax, w->out);
-            ar_buf_lit(w->out, " grammar:\\n");
-            ar_buf_str(w->out, t->grammar);
-        }
-        ar_buf_char(w->out, '"');
+        ar_put_freeform_text(w, t);
     }
-    ar_jw_key_raw(w, "input_schema", AR_LIT(FREEFORM_SCHEMA));
+    ar_jw_key_raw(w, "input_schema", AR_LIT(AR_FREEFORM_SCHEMA));
     ar_anthropic_put_cache(e, t->cache_ttl);
     ar_jw_close(w, '}');
 }
@@ -234,10 +218,9 @@ static void put_json_tool(struct ar_anthropic_enc *e)
                                                 : AR_LIT("The answer to the user."));
     ar_jw_key_raw(w, "input_schema", set->schema);
     ar_jw_close(w, '}');
-    ar_undo_add(&e->undo_tail, e->a,
-                (struct ar_undo){.how = AR_UNDO_JSON_TEXT,
-                                 .sent = AR_LIT("json_response"),
-                                 .name = AR_LIT("json_response")});
+    ar_undo_add(&e->undo, (struct ar_undo){.how = AR_UNDO_JSON_TEXT,
+                                           .sent = AR_LIT("json_response"),
+                                           .name = AR_LIT("json_response")});
 }
 
 /* --- tool_choice --- */

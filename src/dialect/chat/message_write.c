@@ -32,8 +32,8 @@ static void put_result(struct ar_chat_enc *e, const struct ar_block *r,
         ar_buf_str(out, b == first ? AR_LIT("") : AR_LIT("\\n"));
         if (b->kind == AR_TEXT) {
             ar_buf_str(out, b->text);
-        } else if (ar_chat_is_text_document(b)) {
-            ar_buf_str(out, ar_chat_document_text(e, b));
+        } else if (ar_is_text_document(b)) {
+            ar_buf_str(out, ar_document_text(b, e->a));
         } else if (b->media) {
             const char *what = b->kind == AR_IMAGE ? "image" : "file";
             ar_buf_fmt(out, "[%s #%u attached below]", what, ++*number);
@@ -171,7 +171,7 @@ static void count_marks(struct ar_chat_enc *e)
     for (const struct ar_turn *t = e->r->turns; t; t = t->next) {
         for (const struct ar_block *b = t->role == AR_ASSISTANT ? NULL : t->blocks; b;
              b = b->next) {
-            n += b->cache_ttl.p && (b->kind == AR_TEXT || ar_chat_is_text_document(b));
+            n += b->cache_ttl.p && (b->kind == AR_TEXT || ar_is_text_document(b));
         }
     }
     e->marks_skip = n > MARKS_MAX ? n - MARKS_MAX : 0;

@@ -33,9 +33,6 @@ void ar_chat_put_message(struct ar_chat_enc *e, const char *role, struct ar_str 
 void ar_chat_open_string(struct ar_jw *w);
 void ar_chat_close_string(struct ar_jw *w);
 
-bool ar_chat_is_text_document(const struct ar_block *b);
-/* Text that stands for a document: title, context, its text or the texts in it. Esc, arena. */
-struct ar_str ar_chat_document_text(struct ar_chat_enc *e, const struct ar_block *b);
 struct ar_str ar_chat_summary_text(struct ar_chat_enc *e, const struct ar_block *b);
 /* Notes the loss of what only the block's own vendor can read. */
 void ar_chat_lose_block(struct ar_chat_enc *e, const struct ar_block *b);

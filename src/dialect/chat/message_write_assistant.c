@@ -88,7 +88,7 @@ static struct said look(struct ar_chat_enc *e, const struct ar_turn *from,
     struct said s = {0};
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
-            s.text += (b->kind == AR_TEXT && b->text.n) || ar_chat_is_text_document(b);
+            s.text += (b->kind == AR_TEXT && b->text.n) || ar_is_text_document(b);
             s.calls += b->kind == AR_TOOL_USE;
             s.thinking += b->kind == AR_THINKING || b->kind == AR_REDACTED_THINKING;
             s.refusal = b->kind == AR_REFUSAL ? b : s.refusal;
@@ -96,7 +96,7 @@ static struct said look(struct ar_chat_enc *e, const struct ar_turn *from,
                 e->r->dialect == AR_DIALECT_CHAT) {
                 s.audio = b;
             } else if (b->kind != AR_TEXT && b->kind != AR_TOOL_USE && b->kind != AR_REFUSAL &&
-                       !ar_chat_is_text_document(b) && !(b->kind == AR_COMPACTION && b->text.n)) {
+                       !ar_is_text_document(b) && !(b->kind == AR_COMPACTION && b->text.n)) {
                 ar_chat_lose_block(e, b);
             }
         }
@@ -111,14 +111,14 @@ static void put_assistant_text(struct ar_chat_enc *e, const struct ar_turn *from
     ar_chat_open_string(&e->w);
     for (const struct ar_turn *t = from; t != end; t = t->next) {
         for (const struct ar_block *b = t->blocks; b; b = b->next) {
-            if (last != t && (b->kind == AR_TEXT || ar_chat_is_text_document(b))) {
+            if (last != t && (b->kind == AR_TEXT || ar_is_text_document(b))) {
                 ar_buf_lit(e->w.out, "\\n\\n"); /* what were two messages */
                 last = t;
             }
             if (b->kind == AR_TEXT) {
                 ar_buf_str(e->w.out, b->text);
-            } else if (ar_chat_is_text_document(b)) {
-                ar_buf_str(e->w.out, ar_chat_document_text(e, b));
+            } else if (ar_is_text_document(b)) {
+                ar_buf_str(e->w.out, ar_document_text(b, e->a));
             }
         }
     }

@@ -123,56 +123,17 @@ void ar_chat_start_pieces(struct ar_chat_pieces *ps)
     ps->tail = &ps->first;
 }
 
-struct ar_str ar_chat_document_text(struct ar_chat_enc *e, const struct ar_block *b)
-{
-    struct ar_buf t;
-    const struct ar_media *m = b->media;
-    ar_buf_init(&t, e->a->max_bytes);
-    ar_buf_lit(&t, "<document");
-    if (m && m->title.n) {
-        ar_buf_lit(&t, " title=\\\"");
-        ar_buf_str(&t, m->title);
-        ar_buf_lit(&t, "\\\"");
-    }
-    if (m && m->context.n) {
-        ar_buf_lit(&t, " context=\\\"");
-        ar_buf_str(&t, m->context);
-        ar_buf_lit(&t, "\\\"");
-    }
-    ar_buf_lit(&t, ">\\n");
-    if (m && m->from == AR_FROM_TEXT) {
-        ar_buf_str(&t, m->data);
-    }
-    bool some = false;
-    for (const struct ar_block *i = b->inner; i; i = i->next) {
-        if (i->kind == AR_TEXT) {
-            ar_buf_str(&t, some ? AR_LIT("\\n") : AR_LIT(""));
-            ar_buf_str(&t, i->text);
-            some = true;
-        }
-    }
-    ar_buf_lit(&t, "\\n</document>");
-    struct ar_str s = ar_arena_copy(e->a, ar_buf_view(&t));
-    ar_buf_done(&t);
-    return s.p ? s : AR_LIT("");
-}
-
-bool ar_chat_is_text_document(const struct ar_block *b)
-{
-    return b->kind == AR_DOCUMENT && (!b->media || b->media->from == AR_FROM_TEXT || b->inner);
-}
-
 static void add_document(struct ar_chat_enc *e, struct ar_chat_pieces *ps, const struct ar_block *b)
 {
     if (b->media && b->media->citations) {
         ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "citations",
                      "the upstream cannot cite documents");
     }
-    if (!ar_chat_is_text_document(b)) {
+    if (!ar_is_text_document(b)) {
         ar_chat_add_media(e, ps, b);
         return;
     }
-    ar_chat_add_text(e, ps, ar_chat_document_text(e, b), b);
+    ar_chat_add_text(e, ps, ar_document_text(b, e->a), b);
     for (const struct ar_block *i = b->inner; i; i = i->next) {
         if (i->kind == AR_IMAGE) {
             ar_chat_add_media(e, ps, i);

@@ -3,16 +3,6 @@
  * a picture that was not sent is wrong. */
 #include "dialect/chat/request_write.h"
 
-static void put_data_url(struct ar_jw *w, struct ar_str mime, struct ar_str b64)
-{
-    ar_buf_str(w->out, AR_LIT("\"data:"));
-    ar_json_escape(mime, w->out);
-    ar_buf_lit(w->out, ";base64,");
-    ar_buf_str(w->out, b64);
-    ar_buf_char(w->out, '"');
-    w->comma = true;
-}
-
 static void open_part(struct ar_jw *w, const char *type)
 {
     ar_jw_open(w, '{');
@@ -44,7 +34,7 @@ static void put_image(struct ar_chat_enc *e, const struct ar_block *b, const str
     open_part(w, "image_url");
     ar_jw_key(w, "url");
     if (m->from == AR_FROM_B64) {
-        put_data_url(w, m->mime.n ? m->mime : AR_LIT("image/png"), m->data);
+        ar_put_data_url(w, m->mime.n ? m->mime : AR_LIT("image/png"), m->data);
     } else {
         ar_jw_esc(w, m->data);
     }
@@ -61,7 +51,7 @@ static void put_file(struct ar_chat_enc *e, const struct ar_media *m)
     if (m->from == AR_FROM_B64) {
         ar_jw_key_esc(w, "filename", m->title.n ? m->title : AR_LIT("document.pdf"));
         ar_jw_key(w, "file_data");
-        put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
+        ar_put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
     } else if (m->from == AR_FROM_FILE && m->file_vendor == e->t->vendor &&
                m->file_vendor == AR_VENDOR_OPENAI) {
         ar_jw_key_esc(w, "file_id", m->data);
@@ -77,14 +67,9 @@ static void put_file(struct ar_chat_enc *e, const struct ar_media *m)
 static void put_audio(struct ar_chat_enc *e, const struct ar_media *m)
 {
     struct ar_jw *w = &e->w;
-    struct ar_str format =
-        ar_str_has_prefix(m->mime, AR_LIT("audio/")) ? ar_str_from(m->mime, 6) : AR_LIT("wav");
-    if (ar_str_is_lit(format, "mpeg")) {
-        format = AR_LIT("mp3");
-    }
     open_part(w, "input_audio");
     ar_jw_key_esc(w, "data", m->data);
-    ar_jw_key_text(w, "format", format);
+    ar_jw_key_text(w, "format", ar_audio_format(m->mime));
     close_part(w);
 }
 
@@ -97,7 +82,7 @@ static void put_video(struct ar_chat_enc *e, const struct ar_media *m)
     open_part(w, "video_url");
     ar_jw_key(w, "url");
     if (m->from == AR_FROM_B64) {
-        put_data_url(w, m->mime.n ? m->mime : AR_LIT("video/mp4"), m->data);
+        ar_put_data_url(w, m->mime.n ? m->mime : AR_LIT("video/mp4"), m->data);
     } else {
         ar_jw_esc(w, m->data);
     }

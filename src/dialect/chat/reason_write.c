@@ -5,42 +5,6 @@
 
 #include "ir/opaque.h"
 
-/* One level down where a model does not know the word. */
-static enum ar_effort known_effort(struct ar_chat_enc *e, enum ar_effort level)
-{
-    if (level == AR_EFFORT_MAX && !AR_CAN(e, EFFORT_MAX)) {
-        level = AR_EFFORT_XHIGH;
-    }
-    if (level == AR_EFFORT_XHIGH && !AR_CAN(e, EFFORT_XHIGH)) {
-        level = AR_EFFORT_HIGH;
-    }
-    if (level == AR_EFFORT_NONE && !AR_CAN(e, EFFORT_NONE)) {
-        level = AR_EFFORT_MINIMAL;
-        if (AR_CAN(e, REASONING)) {
-            ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED,
-                         ar_chat_field(e, "reasoning_effort", "thinking"),
-                         "the model always thinks");
-        }
-    }
-    if (level == AR_EFFORT_MINIMAL && !AR_CAN(e, EFFORT_MINIMAL)) {
-        level = AR_EFFORT_LOW;
-    }
-    return level;
-}
-
-static enum ar_effort wanted_effort(const struct ar_settings *s)
-{
-    switch (s->reason_mode) {
-    case AR_REASON_OFF:
-    case AR_REASON_BETWEEN_TOOLS:
-        return AR_EFFORT_NONE;
-    case AR_REASON_BUDGET:
-        return s->effort != AR_EFFORT_UNSET ? s->effort : ar_budget_effort(s->budget);
-    default:
-        return s->effort;
-    }
-}
-
 static void put_object(struct ar_chat_enc *e, enum ar_effort level)
 {
     const struct ar_settings *s = &e->r->set;
@@ -66,7 +30,7 @@ static void put_object(struct ar_chat_enc *e, enum ar_effort level)
 
 void ar_chat_put_reasoning(struct ar_chat_enc *e)
 {
-    enum ar_effort level = wanted_effort(&e->r->set);
+    enum ar_effort level = ar_effort_wanted(&e->r->set);
     bool is_chat = e->r->dialect == AR_DIALECT_CHAT;
     const char *field = ar_chat_field(e, "reasoning_effort", "thinking");
     if (AR_HAS(e, REASONING_OBJECT)) {
@@ -93,7 +57,10 @@ void ar_chat_put_reasoning(struct ar_chat_enc *e)
         return;
     }
     if (knows || !is_chat) {
-        level = known_effort(e, level);
+        if (knows && level == AR_EFFORT_NONE && !AR_CAN(e, EFFORT_NONE)) {
+            ar_chat_lose(e, AR_FATE_WARN, AR_APPROXIMATED, field, "the model always thinks");
+        }
+        level = ar_effort_known(e->t, level);
     }
     ar_jw_key(&e->w, "reasoning_effort");
     ar_jw_esc(&e->w, ar_str_of(ar_effort_name(level)));

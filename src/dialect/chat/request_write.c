@@ -5,9 +5,7 @@
 #include "dialect/chat/request_write.h"
 #include "dialect/field.h"
 
-#include "base/hash.h"
-
-enum { STOPS_MAX = 4, USER_MAX = 64 };
+enum { STOPS_MAX = 4, NAME_MAX_BYTES = 64 };
 
 void ar_chat_lose(struct ar_chat_enc *e, enum ar_fate fate, enum ar_loss what, const char *field,
                   const char *why)
@@ -163,26 +161,6 @@ static void put_format(struct ar_chat_enc *e)
     ar_jw_close(w, '}');
 }
 
-/* An id over 64 bytes is hashed: the vendor refuses it, and Claude Code's tells account and device.
- */
-static void put_user(struct ar_chat_enc *e)
-{
-    struct ar_str id = e->r->set.user_id;
-    char hex[65];
-    if (!id.p) {
-        return;
-    }
-    if (id.n > USER_MAX) {
-        ar_sha256_hex(id, 64, hex);
-        id = ar_str_n(hex, 64);
-    }
-    if (e->t->vendor == AR_VENDOR_OPENAI) {
-        ar_jw_key_text(&e->w, "safety_identifier", id);
-    } else {
-        ar_jw_key_text(&e->w, "user", id);
-    }
-}
-
 static void put_service(struct ar_chat_enc *e)
 {
     const struct ar_settings *s = &e->r->set;
@@ -207,7 +185,7 @@ static void put_service(struct ar_chat_enc *e)
     if (s->cache_key.n && (is_chat || is_openai)) {
         ar_jw_key_text(&e->w, "prompt_cache_key", s->cache_key);
     }
-    put_user(e);
+    ar_put_user(&e->w, e->r->set.user_id, e->t);
 }
 
 /* Fields of this dialect that the IR has no name for go back verbatim; those of others meet their
@@ -251,7 +229,8 @@ enum ar_code ar_chat_encode_request(const struct ar_request *r, enum ar_op op,
     ret->header_count = 0;
     ret->undo = NULL;
     ret->stops = NULL;
-    e.undo_tail = &ret->undo;
+    e.undo = (struct ar_undo_list){
+        .first = &ret->undo, .tail = &ret->undo, .a = a, .name_max = NAME_MAX_BYTES};
     ar_jw_open(&e.w, '{');
     ar_jw_key_text(&e.w, "model", t->model);
     ar_chat_put_messages(&e);

@@ -3,6 +3,7 @@
 #define AR_DIALECT_CHAT_REQUEST_WRITE_H
 
 #include "dialect/chat/chat.h"
+#include "dialect/encode.h"
 
 /* What encoding a request needs: the first failure sticks in code. Borrows all. */
 struct ar_chat_enc {
@@ -12,7 +13,7 @@ struct ar_chat_enc {
     struct ar_arena *a;
     struct ar_losses *l;
     struct ar_encoded *ret;
-    struct ar_undo **undo_tail;
+    struct ar_undo_list undo;
     enum ar_code code;
     unsigned marks_skip; /* cache marks that are left out: only the last four count */
     unsigned marks_seen;

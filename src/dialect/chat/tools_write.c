@@ -4,43 +4,13 @@
  * placeholder for deferred tools says nothing to others and is left out. */
 #include "dialect/chat/message_write.h"
 
-#include "base/map.h"
-
-#define FREEFORM_SCHEMA                                                                            \
-    "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
-    "text, not JSON.\"}},"                                                                         \
-    "\"required\":[\"input\"],\"additionalProperties\":false}"
-
-enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
-
-/* The legal form of a name, with its undo row when it differs. */
-static struct ar_str send_name(struct ar_chat_enc *e, struct ar_str name)
-{
-    struct ar_str sent = ar_tool_name(name, NAME_MAX_BYTES, e->a);
-    if (!ar_str_is(sent, name)) {
-        ar_undo_add(&e->undo_tail, e->a,
-                    (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
-    }
-    return sent;
-}
-
-static bool has_properties(struct ar_chat_enc *e, struct ar_str schema)
-{
-    struct ar_jdoc doc;
-    if (!schema.p || ar_json_parse(schema, 2, e->a, &doc, NULL) != AR_OK) {
-        return false;
-    }
-    struct ar_jval root = ar_json_root(&doc);
-    struct ar_jval props = ar_json_get_lit(root, "properties");
-    return ar_json_is(props, AR_J_OBJECT) ? ar_json_count(props) > 0
-                                          : ar_json_get_lit(root, "$ref").doc != NULL;
-}
+enum { TOOLS_MAX = 128 };
 
 /* A deferred tool without a schema stands for others that only its vendor can load. */
 static bool is_placeholder(struct ar_chat_enc *e, const struct ar_tool *t)
 {
     return e->r->dialect == AR_DIALECT_ANTHROPIC && t->defer && t->kind == AR_TOOL_FUNCTION &&
-           !has_properties(e, t->schema);
+           !ar_schema_says(t->schema, e->a);
 }
 
 static bool is_sent(struct ar_chat_enc *e, const struct ar_tool *t)
@@ -95,22 +65,12 @@ static void put_freeform(struct ar_chat_enc *e, const struct ar_tool *t)
     ar_jw_key_lit(w, "type", "function");
     ar_jw_key(w, "function");
     ar_jw_open(w, '{');
-    struct ar_str sent = send_name(e, t->name);
-    ar_undo_add(&e->undo_tail, e->a,
-                (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
+    struct ar_str sent = ar_undo_name(&e->undo, t->name);
+    ar_undo_add(&e->undo, (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
     ar_jw_key_text(w, "name", sent);
     ar_jw_key(w, "description");
-    ar_chat_open_string(w);
-    ar_buf_str(w->out, t->description);
-    if (t->grammar.n) {
-        ar_buf_str(w->out, t->description.n ? AR_LIT("\\n\\n") : AR_LIT(""));
-        ar_buf_lit(w->out, "The input must match this ");
-        ar_json_escape(t->syntax.n ? t->syntax : AR_LIT("lark"), w->out);
-        ar_buf_lit(w->out, " grammar:\\n");
-        ar_buf_str(w->out, t->grammar);
-    }
-    ar_chat_close_string(w);
-    ar_jw_key_raw(w, "parameters", AR_LIT(FREEFORM_SCHEMA));
+    ar_put_freeform_text(w, t);
+    ar_jw_key_raw(w, "parameters", AR_LIT(AR_FREEFORM_SCHEMA));
     ar_jw_close(w, '}');
     ar_jw_close(w, '}');
 }
@@ -129,7 +89,7 @@ static void put_tool(struct ar_chat_enc *e, const struct ar_tool *t)
     ar_jw_esc(w, ar_str_of(type));
     ar_jw_key_n(w, type, strlen(type));
     ar_jw_open(w, '{');
-    ar_jw_key_text(w, "name", send_name(e, t->name));
+    ar_jw_key_text(w, "name", ar_undo_name(&e->undo, t->name));
     if (t->description.p) {
         ar_jw_key_esc(w, "description", t->description);
     }
@@ -142,30 +102,12 @@ static void put_tool(struct ar_chat_enc *e, const struct ar_tool *t)
     ar_jw_close(w, '}');
 }
 
-static bool is_named(const struct ar_request *r, struct ar_str name)
-{
-    for (const struct ar_name *n = r->set.choice_names; n; n = n->next) {
-        if (ar_str_is(n->s, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What only the vendor runs: search and the like are lost with a warning, a whole computer or a
  * forced one not. */
 static void lose_server_tool(struct ar_chat_enc *e, const struct ar_tool *t)
 {
-    static const struct ar_str REFUSED[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("browser"),
-                                            AR_LIT_INIT("mcp"), AR_LIT_INIT("file_search"),
-                                            AR_LIT_INIT("code_exec")};
-    enum ar_fate fate = e->r->set.choice == AR_CHOICE_NAMED && is_named(e->r, t->name)
-                            ? AR_FATE_REJECT
-                            : AR_FATE_WARN;
-    for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
-        fate = ar_str_has_prefix(t->name, REFUSED[i]) ? AR_FATE_REJECT : fate;
-    }
-    ar_chat_lose(e, fate, AR_DROPPED, "tools", "the upstream has no such server tool");
+    ar_chat_lose(e, ar_server_tool_fate(e->r, t), AR_DROPPED, "tools",
+                 "the upstream has no such server tool");
 }
 
 static unsigned put_list(struct ar_chat_enc *e)
@@ -224,7 +166,7 @@ static void put_tool_name(struct ar_chat_enc *e, const struct ar_tool *t, struct
     ar_jw_esc(&e->w, custom ? AR_LIT("custom") : AR_LIT("function"));
     ar_jw_key_n(&e->w, custom ? "custom" : "function", custom ? 6 : 8);
     ar_jw_open(&e->w, '{');
-    ar_jw_key_text(&e->w, "name", ar_tool_name(name, NAME_MAX_BYTES, e->a));
+    ar_jw_key_text(&e->w, "name", ar_tool_name(name, e->undo.name_max, e->a));
     ar_jw_close(&e->w, '}');
     ar_jw_close(&e->w, '}');
 }
@@ -323,31 +265,10 @@ static void put_choice(struct ar_chat_enc *e, unsigned tools)
     }
 }
 
-/* Names that only the history has are renamed the same way; their rows keep the answer's names
- * right. */
-static void undo_history_names(struct ar_chat_enc *e)
-{
-    struct ar_map listed;
-    ar_map_init(&listed, 0);
-    for (struct ar_undo *u = e->ret->undo; u; u = u->next) {
-        ar_map_put(&listed, u->name, u);
-    }
-    for (const struct ar_turn *t = e->r->turns; t; t = t->next) {
-        for (const struct ar_block *b = t->role == AR_ASSISTANT ? t->blocks : NULL; b;
-             b = b->next) {
-            if (b->kind == AR_TOOL_USE && !ar_map_get(&listed, b->name)) {
-                send_name(e, b->name);
-                ar_map_put(&listed, b->name, e);
-            }
-        }
-    }
-    ar_map_done(&listed);
-}
-
 void ar_chat_put_tools(struct ar_chat_enc *e)
 {
     unsigned tools = put_list(e);
-    undo_history_names(e);
+    ar_undo_history(&e->undo, e->r, false);
     put_choice(e, tools);
     if (e->r->set.parallel == AR_SET && tools) {
         if (!AR_HAS(e, NO_PARALLEL_FLAG)) {

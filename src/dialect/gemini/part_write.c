@@ -171,11 +171,6 @@ void ar_gemini_put_media(struct ar_gemini_enc *e, const struct ar_block *b)
 
 /* --- documents that are text --- */
 
-static bool is_text_document(const struct ar_block *b)
-{
-    return b->kind == AR_DOCUMENT && (!b->media || b->inner || b->media->from == AR_FROM_TEXT);
-}
-
 static void put_attribute(struct ar_buf *out, const char *name, struct ar_str esc)
 {
     if (esc.n > 0) {
@@ -272,7 +267,7 @@ static void put_result_text(struct ar_gemini_enc *e, const struct ar_block *b)
             ar_buf_str(out, some ? AR_LIT("\\n") : AR_LIT(""));
             ar_buf_str(out, c->text);
             some = true;
-        } else if (is_text_document(c)) {
+        } else if (ar_is_text_document(c)) {
             ar_buf_str(out, some ? AR_LIT("\\n") : AR_LIT(""));
             ar_buf_str(out,
                        c->media && c->media->from == AR_FROM_TEXT ? c->media->data : AR_LIT(""));
@@ -287,7 +282,7 @@ static void put_result_text(struct ar_gemini_enc *e, const struct ar_block *b)
 
 static bool is_media(const struct ar_block *b)
 {
-    return b->media && !is_text_document(b) &&
+    return b->media && !ar_is_text_document(b) &&
            (b->kind == AR_IMAGE || b->kind == AR_DOCUMENT || b->kind == AR_AUDIO ||
             b->kind == AR_VIDEO);
 }
@@ -383,7 +378,7 @@ void ar_gemini_put_part(struct ar_gemini_enc *e, const struct ar_block *b,
         ar_jw_raw(w, b->raw);
         return;
     }
-    if (is_text_document(b)) {
+    if (ar_is_text_document(b)) {
         put_document(e, b);
         return;
     }

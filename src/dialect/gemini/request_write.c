@@ -396,7 +396,7 @@ enum ar_code ar_gemini_encode_request(const struct ar_request *r, enum ar_op op,
     ret->header_count = 0;
     ret->undo = NULL;
     ret->stops = NULL;
-    e.undo_tail = &ret->undo;
+    e.undo = (struct ar_undo_list){.first = &ret->undo, .tail = &ret->undo, .a = a};
     e.w = ar_jw_on(ret->body);
     e.native = r->dialect == AR_DIALECT_GEMINI;
     ar_map_init(&e.calls, 0);

@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "dialect/gemini/gemini.h"
+#include "dialect/encode.h"
 
 /* Fields as each client's dialect names them, for losses. request_write.c has the table. */
 enum ar_gemini_field {
@@ -33,7 +34,7 @@ struct ar_gemini_enc {
     struct ar_arena *a;
     struct ar_losses *l;
     struct ar_encoded *ret;
-    struct ar_undo **undo_tail;
+    struct ar_undo_list undo;
     struct ar_jw w;
     enum ar_code code;
     enum ar_op op;

@@ -6,11 +6,6 @@
 
 #include "base/hash.h"
 
-#define FREEFORM_SCHEMA                                                                            \
-    "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
-    "text, not JSON.\"}},"                                                                         \
-    "\"required\":[\"input\"],\"additionalProperties\":false}"
-
 enum { NAME_MAX_BYTES = 128, TOOLS_MAX = 512 };
 
 /* --- names --- */
@@ -61,8 +56,7 @@ static struct ar_str put_name(struct ar_gemini_enc *e, struct ar_str name)
     struct ar_str sent = ar_gemini_tool_name(e, name);
     ar_jw_key_text(&e->w, "name", sent);
     if (!ar_str_is(sent, name)) {
-        ar_undo_add(&e->undo_tail, e->a,
-                    (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
+        ar_undo_add(&e->undo, (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
     }
     return sent;
 }
@@ -113,16 +107,7 @@ static void put_description(struct ar_gemini_enc *e, const struct ar_tool *t)
         return;
     }
     ar_jw_key(w, "description");
-    ar_jw_raw(w, AR_LIT("\""));
-    ar_buf_str(w->out, t->description);
-    if (t->grammar.n > 0) {
-        ar_buf_str(w->out, t->description.n > 0 ? AR_LIT("\\n\\n") : AR_LIT(""));
-        ar_buf_lit(w->out, "The input must match this ");
-        ar_json_escape(t->syntax, w->out);
-        ar_buf_lit(w->out, " grammar:\\n");
-        ar_buf_str(w->out, t->grammar);
-    }
-    ar_buf_char(w->out, '"');
+    ar_put_freeform_text(w, t);
 }
 
 static void put_function(struct ar_gemini_enc *e, const struct ar_tool *t)
@@ -139,9 +124,9 @@ static void put_function(struct ar_gemini_enc *e, const struct ar_tool *t)
     struct ar_str sent = put_name(e, t->name);
     put_description(e, t);
     if (t->kind == AR_TOOL_CUSTOM) {
-        ar_undo_add(&e->undo_tail, e->a,
+        ar_undo_add(&e->undo,
                     (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
-        put_schema(e, AR_LIT(FREEFORM_SCHEMA));
+        put_schema(e, AR_LIT(AR_FREEFORM_SCHEMA));
     } else {
         put_schema(e, t->schema);
     }

@@ -3,15 +3,6 @@
  * that was not sent is wrong. A document that is text becomes text. Owns nothing. */
 #include "dialect/responses/request_write.h"
 
-static void put_data_url(struct ar_jw *w, struct ar_str mime, struct ar_str b64)
-{
-    ar_jw_raw(w, AR_LIT("\"data:"));
-    ar_json_escape(mime, w->out);
-    ar_buf_lit(w->out, ";base64,");
-    ar_buf_str(w->out, b64);
-    ar_buf_char(w->out, '"');
-}
-
 static void open_part(struct ar_jw *w, const char *type)
 {
     ar_jw_open(w, '{');
@@ -89,7 +80,7 @@ static void put_image(struct ar_responses_enc *e, const struct ar_block *b)
         put_file_id(e, m);
     } else if (m->from == AR_FROM_B64) {
         ar_jw_key(w, "image_url");
-        put_data_url(w, m->mime.n ? m->mime : AR_LIT("image/png"), m->data);
+        ar_put_data_url(w, m->mime.n ? m->mime : AR_LIT("image/png"), m->data);
     } else {
         ar_jw_key_esc(w, "image_url", m->data);
     }
@@ -114,7 +105,7 @@ static void put_file(struct ar_responses_enc *e, const struct ar_block *b)
     } else {
         ar_jw_key_esc(w, "filename", m->title.n ? m->title : AR_LIT("document.pdf"));
         ar_jw_key(w, "file_data");
-        put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
+        ar_put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
     }
     put_mark(e, b);
     ar_jw_close(w, '}');
@@ -124,9 +115,6 @@ static void put_audio(struct ar_responses_enc *e, const struct ar_block *b)
 {
     struct ar_jw *w = &e->w;
     const struct ar_media *m = b->media;
-    struct ar_str format =
-        ar_str_has_prefix(m->mime, AR_LIT("audio/")) ? ar_str_from(m->mime, 6) : AR_LIT("wav");
-    format = ar_str_is_lit(format, "mpeg") ? AR_LIT("mp3") : format;
     if (m->from != AR_FROM_B64) {
         refuse(e, "input_audio", "the upstream takes audio inline only");
     }
@@ -134,52 +122,12 @@ static void put_audio(struct ar_responses_enc *e, const struct ar_block *b)
     ar_jw_key(w, "input_audio");
     ar_jw_open(w, '{');
     ar_jw_key_esc(w, "data", m->data);
-    ar_jw_key_text(w, "format", format);
+    ar_jw_key_text(w, "format", ar_audio_format(m->mime));
     ar_jw_close(w, '}');
     ar_jw_close(w, '}');
 }
 
 /* --- documents that are text --- */
-
-static bool is_text_document(const struct ar_block *b)
-{
-    return b->kind == AR_DOCUMENT && (!b->media || b->media->from == AR_FROM_TEXT || b->inner);
-}
-
-static void put_attribute(struct ar_buf *out, const char *name, struct ar_str value)
-{
-    if (value.n > 0) {
-        ar_buf_fmt(out, " %s=\\\"%.*s\\\"", name, AR_FMT(value));
-    }
-}
-
-static struct ar_str document_text(struct ar_responses_enc *e, const struct ar_block *b)
-{
-    struct ar_buf t;
-    const struct ar_media *m = b->media;
-    ar_buf_init(&t, e->a->max_bytes);
-    ar_buf_lit(&t, "<document");
-    if (m) {
-        put_attribute(&t, "title", m->title);
-        put_attribute(&t, "context", m->context);
-    }
-    ar_buf_lit(&t, ">\\n");
-    if (m && m->from == AR_FROM_TEXT) {
-        ar_buf_str(&t, m->data);
-    }
-    bool some = false;
-    for (const struct ar_block *i = b->inner; i; i = i->next) {
-        if (i->kind == AR_TEXT) {
-            ar_buf_str(&t, some ? AR_LIT("\\n") : AR_LIT(""));
-            ar_buf_str(&t, i->text);
-            some = true;
-        }
-    }
-    ar_buf_lit(&t, "\\n</document>");
-    struct ar_str s = ar_arena_copy(e->a, ar_buf_view(&t));
-    ar_buf_done(&t);
-    return s.p ? s : AR_LIT("");
-}
 
 static void put_document(struct ar_responses_enc *e, const struct ar_block *b)
 {
@@ -187,11 +135,11 @@ static void put_document(struct ar_responses_enc *e, const struct ar_block *b)
         ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "citations",
                           "the upstream cannot cite documents");
     }
-    if (!is_text_document(b)) {
+    if (!ar_is_text_document(b)) {
         put_file(e, b);
         return;
     }
-    ar_responses_put_input_text(e, document_text(e, b), b);
+    ar_responses_put_input_text(e, ar_document_text(b, e->a), b);
     for (const struct ar_block *i = b->inner; i; i = i->next) {
         if (i->kind == AR_IMAGE && i->media) {
             put_image(e, i);

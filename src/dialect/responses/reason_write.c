@@ -16,51 +16,22 @@ bool ar_responses_keeps_thinking(const struct ar_responses_enc *e, const struct 
            ar_opaque_fits(sig, e->t->vendor, e->t->account, AR_CAN(e, ACCOUNT_BOUND_THINKING));
 }
 
-/* One level down where a model does not know the word. */
-static enum ar_effort known_effort(struct ar_responses_enc *e, enum ar_effort level)
-{
-    if (level == AR_EFFORT_MAX && !AR_CAN(e, EFFORT_MAX)) {
-        level = AR_EFFORT_XHIGH;
-    }
-    if (level == AR_EFFORT_XHIGH && !AR_CAN(e, EFFORT_XHIGH)) {
-        level = AR_EFFORT_HIGH;
-    }
-    if (level == AR_EFFORT_NONE && !AR_CAN(e, EFFORT_NONE)) {
-        level = AR_EFFORT_MINIMAL;
-        ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED,
-                          ar_responses_field(e, "reasoning_effort", "thinking"),
-                          "the model always thinks");
-    }
-    if (level == AR_EFFORT_MINIMAL && !AR_CAN(e, EFFORT_MINIMAL)) {
-        level = AR_EFFORT_LOW;
-    }
-    return level;
-}
-
-static enum ar_effort wanted_effort(const struct ar_settings *s)
-{
-    switch (s->reason_mode) {
-    case AR_REASON_OFF:
-    case AR_REASON_BETWEEN_TOOLS:
-        return AR_EFFORT_NONE;
-    case AR_REASON_BUDGET:
-        return s->effort != AR_EFFORT_UNSET ? s->effort : ar_budget_effort(s->budget);
-    default:
-        return s->effort;
-    }
-}
-
 /* The effort to send; UNSET: none. */
 static enum ar_effort settle_effort(struct ar_responses_enc *e)
 {
-    enum ar_effort level = wanted_effort(&e->r->set);
+    enum ar_effort level = ar_effort_wanted(&e->r->set);
     bool refuses = AR_HAS(e, NO_REASONING_EFFORT);
     bool knows = AR_CAN(e, REASONING) && !refuses, unknown = e->t->caps == 0 && !refuses;
     if (level == AR_EFFORT_UNSET || e->native) {
         return level;
     }
     if (knows) {
-        return known_effort(e, level);
+        if (level == AR_EFFORT_NONE && !AR_CAN(e, EFFORT_NONE)) {
+            ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED,
+                              ar_responses_field(e, "reasoning_effort", "thinking"),
+                              "the model always thinks");
+        }
+        return ar_effort_known(e->t, level);
     }
     if (unknown && level != AR_EFFORT_NONE) {
         return level;
@@ -77,7 +48,7 @@ static enum ar_effort settle_effort(struct ar_responses_enc *e)
 static struct ar_str summary(const struct ar_responses_enc *e, enum ar_effort level)
 {
     const struct ar_settings *s = &e->r->set;
-    bool thinks = AR_CAN(e, REASONING) && wanted_effort(s) != AR_EFFORT_NONE;
+    bool thinks = AR_CAN(e, REASONING) && ar_effort_wanted(s) != AR_EFFORT_NONE;
     bool wants = s->show == AR_SHOW_SUMMARY ||
                  (s->show == AR_SHOW_UNSET &&
                   (level != AR_EFFORT_UNSET || s->reason_mode == AR_REASON_ADAPTIVE));

@@ -7,10 +7,9 @@
 #include "dialect/field.h"
 #include "dialect/responses/request_write.h"
 
-#include "base/hash.h"
 #include "dialect/field.h"
 
-enum { USER_MAX = 64, OUTPUT_MIN = 16 };
+enum { NAME_MAX_BYTES = 64, OUTPUT_MIN = 16 };
 
 void ar_responses_lose(struct ar_responses_enc *e, enum ar_fate fate, enum ar_loss what,
                        const char *field, const char *why)
@@ -168,26 +167,6 @@ static void put_text(struct ar_responses_enc *e)
 
 /* --- identity and service --- */
 
-/* An id over 64 bytes is hashed: the vendor refuses it, and Claude Code's tells account and device.
- */
-static void put_user(struct ar_responses_enc *e)
-{
-    struct ar_str id = e->r->set.user_id;
-    char hex[65];
-    if (!id.n) {
-        return;
-    }
-    if (id.n > USER_MAX) {
-        ar_sha256_hex(id, 64, hex);
-        id = ar_str_n(hex, 64);
-    }
-    if (e->t->vendor == AR_VENDOR_OPENAI) {
-        ar_jw_key_text(&e->w, "safety_identifier", id);
-    } else {
-        ar_jw_key_text(&e->w, "user", id);
-    }
-}
-
 static void put_service(struct ar_responses_enc *e)
 {
     const struct ar_settings *s = &e->r->set;
@@ -208,7 +187,7 @@ static void put_service(struct ar_responses_enc *e)
     if (s->cache_key.n && (same_words || is_openai)) {
         ar_jw_key_text(&e->w, "prompt_cache_key", s->cache_key);
     }
-    put_user(e);
+    ar_put_user(&e->w, e->r->set.user_id, e->t);
 }
 
 /* --- state --- */
@@ -287,7 +266,8 @@ enum ar_code ar_responses_encode_request(const struct ar_request *r, enum ar_op 
     ret->header_count = 0;
     ret->undo = NULL;
     ret->stops = NULL;
-    e.undo_tail = &ret->undo;
+    e.undo = (struct ar_undo_list){
+        .first = &ret->undo, .tail = &ret->undo, .a = a, .name_max = NAME_MAX_BYTES};
     ar_jw_open(&e.w, '{');
     ar_jw_key_text(&e.w, "model", t->model);
     ar_responses_put_messages(&e);

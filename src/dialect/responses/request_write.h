@@ -4,6 +4,7 @@
 #define AR_DIALECT_RESPONSES_REQUEST_WRITE_H
 
 #include "dialect/responses/responses.h"
+#include "dialect/encode.h"
 
 /* What encoding a request needs: the first failure sticks in code. Borrows all. */
 struct ar_responses_enc {
@@ -13,7 +14,7 @@ struct ar_responses_enc {
     struct ar_arena *a;
     struct ar_losses *l;
     struct ar_encoded *ret;
-    struct ar_undo **undo_tail;
+    struct ar_undo_list undo;
     enum ar_code code;
     bool native;                 /* the client speaks this dialect too: keep what it wrote */
     bool official;               /* custom tools, namespaces and native calls may be sent as such */

@@ -5,41 +5,14 @@
  * Owns nothing. */
 #include "dialect/responses/request_write.h"
 
-#include "base/map.h"
-
-enum { NAME_MAX_BYTES = 64, TOOLS_MAX = 128 };
-
-#define FREEFORM_SCHEMA                                                                            \
-    "{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\",\"description\":\"Raw "   \
-    "text, not JSON.\"}},\"required\":[\"input\"],\"additionalProperties\":false}"
+enum { TOOLS_MAX = 128 };
 
 struct ar_str ar_responses_tool_name(const struct ar_responses_enc *e, struct ar_str name)
 {
-    return ar_tool_name(name, NAME_MAX_BYTES, e->a);
-}
-
-static struct ar_str name_with_undo(struct ar_responses_enc *e, struct ar_str name)
-{
-    struct ar_str sent = ar_responses_tool_name(e, name);
-    if (!ar_str_is(sent, name)) {
-        ar_undo_add(&e->undo_tail, e->a,
-                    (struct ar_undo){.how = AR_UNDO_NAME, .sent = sent, .name = name});
-    }
-    return sent;
+    return ar_tool_name(name, e->undo.name_max, e->a);
 }
 
 /* --- which are sent --- */
-
-static bool has_properties(struct ar_responses_enc *e, struct ar_str schema)
-{
-    struct ar_jdoc doc;
-    if (!schema.p || ar_json_parse(schema, 2, e->a, &doc, NULL) != AR_OK) {
-        return false;
-    }
-    struct ar_jval root = ar_json_root(&doc), props = ar_json_get_lit(root, "properties");
-    return ar_json_is(props, AR_J_OBJECT) ? ar_json_count(props) > 0
-                                          : ar_json_get_lit(root, "$ref").doc != NULL;
-}
 
 /* The wire's own tools of that vendor, or a search, which all have. */
 static bool is_server_sent(const struct ar_responses_enc *e, const struct ar_tool *t)
@@ -55,7 +28,8 @@ static bool is_sent(struct ar_responses_enc *e, const struct ar_tool *t)
         return is_server_sent(e, t);
     }
     /* Claude Code's placeholder for tools that only its vendor can load says nothing to others. */
-    return e->native || !(t->defer && t->kind == AR_TOOL_FUNCTION && !has_properties(e, t->schema));
+    return e->native ||
+           !(t->defer && t->kind == AR_TOOL_FUNCTION && !ar_schema_says(t->schema, e->a));
 }
 
 const struct ar_tool *ar_responses_find_tool(const struct ar_responses_enc *e, struct ar_str name)
@@ -81,7 +55,7 @@ static void put_function(struct ar_responses_enc *e, const struct ar_tool *t)
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "function");
-    ar_jw_key_text(w, "name", name_with_undo(e, t->name));
+    ar_jw_key_text(w, "name", ar_undo_name(&e->undo, t->name));
     put_description(e, t);
     bool none = !t->schema.p || ar_str_is_lit(t->schema, "null");
     ar_jw_key_raw(w, "parameters",
@@ -107,7 +81,7 @@ static void put_custom(struct ar_responses_enc *e, const struct ar_tool *t)
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "custom");
-    ar_jw_key_text(w, "name", name_with_undo(e, t->name));
+    ar_jw_key_text(w, "name", ar_undo_name(&e->undo, t->name));
     put_description(e, t);
     if (t->grammar.p) {
         ar_jw_key(w, "format");
@@ -126,23 +100,14 @@ static void put_freeform(struct ar_responses_enc *e, const struct ar_tool *t)
     struct ar_jw *w = &e->w;
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "function");
-    struct ar_str sent = name_with_undo(e, t->name);
-    ar_undo_add(&e->undo_tail, e->a,
-                (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
+    struct ar_str sent = ar_undo_name(&e->undo, t->name);
+    ar_undo_add(&e->undo, (struct ar_undo){.how = AR_UNDO_FREEFORM, .sent = sent, .name = t->name});
     ar_jw_key_text(w, "name", sent);
     if (t->description.n > 0 || t->grammar.n > 0) {
-        ar_jw_key_raw(w, "description", AR_LIT("\""));
-        ar_buf_str(w->out, t->description);
-        if (t->grammar.n > 0) {
-            ar_buf_str(w->out, t->description.n > 0 ? AR_LIT("\\n\\n") : AR_LIT(""));
-            ar_buf_lit(w->out, "The input must match this ");
-            ar_json_escape(t->syntax.n ? t->syntax : AR_LIT("lark"), w->out);
-            ar_buf_lit(w->out, " grammar:\\n");
-            ar_buf_str(w->out, t->grammar);
-        }
-        ar_buf_char(w->out, '"');
+        ar_jw_key(w, "description");
+        ar_put_freeform_text(w, t);
     }
-    ar_jw_key_raw(w, "parameters", AR_LIT(FREEFORM_SCHEMA));
+    ar_jw_key_raw(w, "parameters", AR_LIT(AR_FREEFORM_SCHEMA));
     ar_jw_key_bool(w, "strict", false);
     ar_jw_close(w, '}');
 }
@@ -241,27 +206,10 @@ static void put_search(struct ar_responses_enc *e, const struct ar_tool *t)
     ar_jw_close(w, '}');
 }
 
-static bool is_named(const struct ar_request *r, struct ar_str name)
-{
-    for (const struct ar_name *n = r->set.choice_names; n; n = n->next) {
-        if (ar_str_is(n->s, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void lose_server_tool(struct ar_responses_enc *e, const struct ar_tool *t)
 {
-    static const struct ar_str REFUSED[] = {AR_LIT_INIT("computer"), AR_LIT_INIT("browser"),
-                                            AR_LIT_INIT("mcp"), AR_LIT_INIT("file_search"),
-                                            AR_LIT_INIT("code_exec")};
-    bool forced = e->r->set.choice == AR_CHOICE_NAMED && is_named(e->r, t->name);
-    enum ar_fate fate = forced ? AR_FATE_REJECT : AR_FATE_WARN;
-    for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
-        fate = ar_str_has_prefix(t->name, REFUSED[i]) ? AR_FATE_REJECT : fate;
-    }
-    ar_responses_lose(e, fate, AR_DROPPED, "tools", "the upstream has no such server tool");
+    ar_responses_lose(e, ar_server_tool_fate(e->r, t), AR_DROPPED, "tools",
+                      "the upstream has no such server tool");
 }
 
 /* --- the list --- */
@@ -287,7 +235,7 @@ static void put_tool(struct ar_responses_enc *e, const struct ar_tool *t)
             put_space(e, t);
         }
     } else if (e->native && t->ns.n == 0 && is_wire_form(e, t)) {
-        name_with_undo(e, t->name);
+        ar_undo_name(&e->undo, t->name);
         ar_jw_raw(&e->w, t->raw);
     } else if (t->kind == AR_TOOL_SERVER && own) {
         ar_jw_raw(&e->w, t->raw);
@@ -420,32 +368,10 @@ static void put_choice(struct ar_responses_enc *e, unsigned tools)
     }
 }
 
-/* Names that only the history has are renamed the same way; their rows keep the answer's names
- * right. */
-static void undo_history_names(struct ar_responses_enc *e)
-{
-    struct ar_map listed;
-    ar_map_init(&listed, 0);
-    for (struct ar_undo *u = e->ret->undo; u; u = u->next) {
-        ar_map_put(&listed, u->name, u);
-    }
-    for (const struct ar_turn *t = e->r->turns; t; t = t->next) {
-        for (const struct ar_block *b = t->role == AR_ASSISTANT ? t->blocks : NULL; b;
-             b = b->next) {
-            if (b->kind == AR_TOOL_USE && !(b->ns.n > 0 && e->official) &&
-                !ar_map_get(&listed, b->name)) {
-                name_with_undo(e, b->name);
-                ar_map_put(&listed, b->name, e);
-            }
-        }
-    }
-    ar_map_done(&listed);
-}
-
 void ar_responses_put_tools(struct ar_responses_enc *e)
 {
     unsigned tools = put_list(e);
-    undo_history_names(e);
+    ar_undo_history(&e->undo, e->r, e->official);
     put_choice(e, tools);
     if (e->r->set.parallel != AR_SET || tools == 0) {
         return;
