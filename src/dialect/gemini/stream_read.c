@@ -266,7 +266,7 @@ void ar_gemini_end_answer(struct ar_reader *r)
         return;
     }
     read_late_usage(r);
-    ar_gemini_cite(r);
+    ar_gemini_ground(r);
     ar_gemini_close_block(r);
     ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_STOP,
                                               .stop = &r->stop,
@@ -340,6 +340,7 @@ struct ar_reader *ar_gemini_reader_new(const struct ar_read_how *how, struct ar_
     ar_usage_clear(&r->usage);
     ar_usage_clear(&r->answer.usage);
     ar_buf_init(&r->late, 65536);
+    ar_buf_init(&r->said_text, r->content_max);
     return r;
 }
 
@@ -351,6 +352,7 @@ void ar_gemini_reader_done(struct ar_reader *r)
     ar_queue_done(&r->queue);
     ar_jtape_done(&r->tape);
     ar_buf_done(&r->late);
+    ar_buf_done(&r->said_text);
     ar_gemini_args_done(r->args);
     r->args = NULL;
 }

@@ -59,6 +59,7 @@ struct ar_reader {
     int open_b; /* -1: none */
     enum ar_block_kind open_kind;
     bool open_signed;
+    struct ar_buf said_text; /* owns; esc: of the open text block */
     unsigned next_b, minted;
     struct ar_gemini_args *args; /* NULL: no call is coming in pieces */
 
@@ -90,11 +91,14 @@ void ar_gemini_read_part(struct ar_reader *r, struct ar_jval part);
 void ar_gemini_close_block(struct ar_reader *r);
 /* Opens a block and tells so; NULL: too many. */
 struct ar_block *ar_gemini_open_block(struct ar_reader *r, enum ar_block_kind kind);
-/* Canonical citations of the last groundingMetadata, to the open text block. */
-void ar_gemini_cite(struct ar_reader *r);
+void ar_gemini_put_delta(struct ar_reader *r, enum ar_delta delta, struct ar_str text);
 /* A whole call: its block and arguments (raw JSON). id, name: dec. */
 void ar_gemini_put_call(struct ar_reader *r, struct ar_str id, struct ar_str name,
                         struct ar_str args, struct ar_opaque *sig);
+
+/* stream_read_grounding.c: what the last groundingMetadata tells: citations to the open text block,
+ * which it closes, and behind it the searches. */
+void ar_gemini_ground(struct ar_reader *r);
 
 /* response_read.c: logprobsResult -> Chat's logprobs, raw in the arena; p NULL: none. */
 struct ar_str ar_gemini_read_logprobs(struct ar_jval result, struct ar_arena *a);

@@ -56,12 +56,13 @@ struct ar_block *ar_gemini_open_block(struct ar_reader *r, enum ar_block_kind ki
     r->open_b = (int)r->next_b++;
     r->open_kind = kind;
     r->open_signed = false;
+    ar_buf_clear(&r->said_text);
     ar_queue_put(&r->queue, (struct ar_event){
                                 .kind = AR_EV_BLOCK_START, .b = (unsigned)r->open_b, .block = b});
     return b;
 }
 
-static void put_delta(struct ar_reader *r, enum ar_delta delta, struct ar_str text)
+void ar_gemini_put_delta(struct ar_reader *r, enum ar_delta delta, struct ar_str text)
 {
     ar_queue_put(&r->queue,
                  (struct ar_event){
@@ -87,7 +88,10 @@ static void put_text(struct ar_reader *r, bool thought, struct ar_str text, stru
     if (text.n > 0) {
         r->said = true;
         r->ends_in_call = false;
-        put_delta(r, kind == AR_THINKING ? AR_D_THINKING : AR_D_TEXT, text);
+        ar_gemini_put_delta(r, kind == AR_THINKING ? AR_D_THINKING : AR_D_TEXT, text);
+        if (kind == AR_TEXT) {
+            ar_buf_str(&r->said_text, text); /* citations count in it */
+        }
     }
     if (sig) {
         r->open_signed = true;
@@ -134,7 +138,7 @@ void ar_gemini_put_call(struct ar_reader *r, struct ar_str id, struct ar_str nam
     b->name = ar_arena_copy(r->a, name);
     b->id = id.n > 0 ? ar_arena_copy(r->a, id) : mint_id(r, name, args);
     b->sig = sig;
-    put_delta(r, AR_D_JSON, r->whole ? args : ar_json_escape_in(args, r->a));
+    ar_gemini_put_delta(r, AR_D_JSON, r->whole ? args : ar_json_escape_in(args, r->a));
     ar_gemini_close_block(r);
 }
 
@@ -225,53 +229,5 @@ void ar_gemini_read_part(struct ar_reader *r, struct ar_jval part)
         put_text(r, false, AR_LIT(""), sig);
     } else if (ar_json_count(part) > 0 && !p[P_THOUGHT].doc) {
         put_raw(r, AR_OPAQUE_ITEM, part, NULL);
-    }
-}
-
-/* --- citations --- */
-
-/* One web source that a piece of the text rests on, as the canonical citation. */
-static void put_citation(struct ar_reader *r, struct ar_jval chunk, struct ar_jval segment)
-{
-    struct ar_jval web = ar_json_get_lit(chunk, "web");
-    struct ar_str url = ar_json_esc(ar_json_get_lit(web, "uri")),
-                  title = ar_json_esc(ar_json_get_lit(web, "title")),
-                  said = ar_json_esc(ar_json_get_lit(segment, "text"));
-    if (url.n == 0) {
-        return;
-    }
-    struct ar_str c = ar_arena_fmt(
-        r->a,
-        "{\"type\":\"web_search_result_location\",\"cited_text\":\"%.*s\",\"url\":\"%.*s\","
-        "\"title\":\"%.*s\",\"encrypted_index\":\"ar1.other.encrypted...\"}",
-        AR_FMT(said), AR_FMT(url), AR_FMT(title));
-    if (c.p) {
-        put_delta(r, AR_D_CITATION, c);
-    }
-}
-
-void ar_gemini_cite(struct ar_reader *r)
-{
-    struct ar_jdoc doc;
-    if (r->answer.grounding.n == 0 || r->open_b < 0 || r->open_kind != AR_TEXT ||
-        ar_json_parse(r->answer.grounding, AR_JSON_DEPTH, r->a, &doc, NULL) != AR_OK) {
-        return;
-    }
-    struct ar_jval root = ar_json_root(&doc), chunks = ar_json_get_lit(root, "groundingChunks"),
-                   supports = ar_json_get_lit(root, "groundingSupports");
-    for (struct ar_jiter it = ar_json_iter(supports); ar_json_next(&it);) {
-        struct ar_jval list = ar_json_get_lit(it.val, "groundingChunkIndices"),
-                       segment = ar_json_get_lit(it.val, "segment");
-        for (struct ar_jiter k = ar_json_iter(list); ar_json_next(&k);) {
-            int64_t i = -1;
-            if (ar_json_i64(k.val, &i, NULL) == AR_OK && i >= 0 && i < UINT32_MAX) {
-                put_citation(r, ar_json_at(chunks, (uint32_t)i), segment);
-            }
-        }
-    }
-    if (ar_json_count(supports) == 0) {
-        for (struct ar_jiter it = ar_json_iter(chunks); ar_json_next(&it);) {
-            put_citation(r, it.val, (struct ar_jval){0});
-        }
     }
 }
