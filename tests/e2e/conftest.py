@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import Gateway, Upstream, key, watch
+from harness import Gateway, Upstream, key, watch, wire
 from harness.gateway import BINARY
-from harness.stand import Stand
+from harness.stand import Stand, place
+from matrix.stand import Line
 
 
 def pytest_configure(config):
@@ -110,6 +111,13 @@ def gateway():
         gate.stop()
 
 
+@pytest.fixture
+def to_chat_only(gateway, upstream):
+    """(gateway, upstream): the upstream speaks Chat alone, so that no Responses request is native."""
+    upstream.handler = wire.both("chat", "first answer")
+    return gateway({"upstreams": [place("openai-compatible", upstream, dialects=["chat"])]}), upstream
+
+
 @pytest.fixture(scope="session")
 def _stands():
     made = {}
@@ -129,6 +137,25 @@ def stand(_stands):
         if name not in _stands:
             _stands[name] = Stand(provider, **options)
         return _stands[name].fresh()
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def _lines():
+    made = {}
+    yield made
+    for line in made.values():
+        line.stop()
+
+
+@pytest.fixture
+def line(_lines):
+    """line("anthropic"): a long-lived gateway in front of an upstream of that dialect, asked by clients of all dialects."""
+    def get(upstream):
+        if upstream not in _lines:
+            _lines[upstream] = Line(upstream)
+        return _lines[upstream].fresh()
 
     return get
 

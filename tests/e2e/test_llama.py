@@ -1,51 +1,18 @@
 """A real server as the upstream, in both of its dialects, natively and translated. Numbers are those of upstream/README.md."""
 
 import json
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+
 from harness import Gateway, HttpError, key
+from llama_support import REPLY, SECRET, THOUGHT, Llama, config, gates, servers  # noqa: F401
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "upstream"))
-from llama import REPLY, THOUGHT, Llama  # noqa: E402
-
-SECRET = key("llama")
 DIALECTS = ["chat", "anthropic"]
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
            "required": ["city", "days"]}
 ARGUMENTS = {"city": "value", "days": 4}
-
-
-def config(url, dialect, **more):
-    place = {"name": "llama", "provider": "llama.cpp", "dialects": [dialect], "base_urls": [url], "keys": [SECRET], **more}
-    return {"workers": 1, "upstreams": [place]}
-
-
-@pytest.fixture(scope="module")
-def servers():
-    made = {name: Llama(name, ["--api-key", SECRET]) for name in ("tiny-chat", "tiny-think")}
-    yield made
-    for server in made.values():
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def gates(servers):
-    """gates("chat", "tiny-think"): the gateway that speaks that dialect to that server."""
-    made = {}
-
-    def get(upstream, model="tiny-chat"):
-        if (upstream, model) not in made:
-            made[upstream, model] = Gateway(config(servers[model].url, upstream)).start()
-        return made[upstream, model]
-
-    get.servers = servers
-    yield get
-    for gate in made.values():
-        gate.stop()
 
 
 @pytest.fixture(params=[(c, u) for c in DIALECTS for u in [*DIALECTS, "responses"]], ids=lambda p: f"{p[0]}-client-{p[1]}-upstream")

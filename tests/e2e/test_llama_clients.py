@@ -5,45 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from harness import Gateway, key
+from llama_support import REPLY, THOUGHT, gates, servers  # noqa: F401
 from matrix import DIALECTS
 from matrix.cells import ORDER
 from matrix.exchange import Exchange
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in ("upstream", "clients")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients"))
 import run  # noqa: E402
-from llama import REPLY, THOUGHT, Llama  # noqa: E402
 
-SECRET = key("llama")
 SPOKEN = ["chat", "responses", "anthropic"]
 ASK = {"turns": [{"user": [{"text": "hi"}]}], "max": 200, "settings": {"temperature": 0}}
 TOOLS = {**ASK, "tools": ["get_weather"]}
 HOWS = ["whole", "stream"]
 PAIRS = [(c, u) for c in ORDER for u in SPOKEN if c != u]
 NEW = [(c, u) for c, u in PAIRS if c in ("responses", "gemini")]  # the others are in test_llama.py
-
-
-@pytest.fixture(scope="module")
-def servers():
-    made = {name: Llama(name, ["--api-key", SECRET]) for name in ("tiny-chat", "tiny-think")}
-    yield made
-    for server in made.values():
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def gates(servers):
-    made = {}
-
-    def get(upstream, model="tiny-chat"):
-        if (upstream, model) not in made:
-            place = {"name": "llama", "provider": "llama.cpp", "dialects": [upstream], "base_urls": [servers[model].url], "keys": [SECRET]}
-            made[upstream, model] = Gateway({"workers": 1, "upstreams": [place]}).start()
-        return made[upstream, model]
-
-    yield get
-    for gate in made.values():
-        gate.stop()
 
 
 class Real:
@@ -113,7 +88,7 @@ def test_sdks(gates, script, upstream):
     """The vendors' own SDKs; what the model says is its own."""
     run.install()
     wanted = [s for s in STEPS[script] if s not in NOT_NATIVELY.get(upstream, ())]
-    steps = run.run_script(script, gates(upstream).url, [], {"EXPECT": "", "MODEL": "some-model", "ONLY": ",".join(wanted)})
+    steps = run.run_script(script, gates(upstream).url, {"EXPECT": "", "MODEL": "some-model", "ONLY": ",".join(wanted)})
     assert [s.name for s in steps] == wanted, steps
     bad = [f"{s.name}: {s.detail}" for s in steps if s.verdict != "PASS"]
     assert not bad, "\n".join(bad)

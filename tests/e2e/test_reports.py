@@ -12,7 +12,7 @@ from matrix import DIALECTS
 from matrix.cells import ORDER
 from matrix.neutral import PNG, TOOLS, dump
 from matrix.stand import HELLO, MODELS, Line, broken, events, frames_of, read, saying, whole
-from test_statements_pairs import HOWS, _lines, body, line, turns  # noqa: F401 (two are fixtures)
+from test_statements_pairs import HOWS, body, turns
 
 r = pytest.mark.r
 THINKING = [wire.chunk({"reasoning_content": "let "}), wire.chunk({"reasoning_content": "me"}), "four"]

@@ -19,12 +19,6 @@ def body(text="hello", **more):
     return {"model": MODEL, "input": text, **more}
 
 
-@pytest.fixture
-def to_chat_only(gateway, upstream):
-    upstream.handler = wire.both("chat", "first answer")
-    return gateway({"upstreams": [place("openai-compatible", upstream, dialects=["chat"])]}), upstream
-
-
 def ask(gate, sent, status=200, path=PATH):
     got = gate.ask("POST", path, sent)
     assert got.status == status, got

@@ -19,14 +19,6 @@ def body(text="hello", **more):
     return {"model": MODEL, "input": text, **more}
 
 
-@pytest.fixture
-def to_chat_only(gateway, upstream):
-    """A gateway whose upstream speaks Chat alone, so that nothing is native."""
-    upstream.handler = wire.both("chat", "first answer")
-    gate = gateway({"upstreams": [place(CHAT, upstream, dialects=["chat"])]})
-    return gate, upstream
-
-
 def bearer(who):
     return {"authorization": f"Bearer {who}"}
 

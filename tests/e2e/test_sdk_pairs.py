@@ -2,8 +2,6 @@
 google-genai. The mock refuses with 400 what the real vendor would refuse."""
 
 import json
-import sys
-from pathlib import Path
 
 import anthropic
 import openai
@@ -11,12 +9,10 @@ import pytest
 from google import genai
 from google.genai import errors, types
 
+import clients_support
+from clients_support import FINAL, Mock
 from harness import Gateway
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients"))
-from mockserver import Mock  # noqa: E402
-
-FINAL = "MOCK-FINAL-ANSWER-7319"
 MODEL = "vendor/some-model"
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"], "additionalProperties": False}
@@ -26,39 +22,25 @@ UPSTREAMS = ["chat", "responses", "anthropic", "gemini"]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-class Side:
-    """A mock of one dialect with the gateway in front of it."""
+class Side(clients_support.Side):
+    """Every SDK in front of an upstream of one dialect."""
 
     def __init__(self, dialect):
+        mock = Mock(dialects=[dialect])
+        gate = Gateway({"workers": 1, "upstreams": [mock.upstream(dialect)]}).start()
+        super().__init__(dialect, mock, gate, "sk-test-not-a-secret")
         self.google = None
-        self.mock = Mock(dialects=[dialect])
-        self.gate = Gateway({"workers": 1, "upstreams": [self.mock.upstream(dialect)]}).start()
 
-    def fresh(self, scenario="text"):
-        self.mock.reset()
-        self.mock.control("POST", "/scenario", {"scenario": scenario})
-        return self
-
-    def stop(self):
-        try:
-            self.gate.stop()
-        finally:
-            self.mock.stop()
-
-    @property
-    def url(self):
-        return self.gate.url
-
-    def openai(self, key="sk-test-not-a-secret"):
-        return openai.OpenAI(base_url=self.url + "/v1", api_key=key, max_retries=0, timeout=20)
+    def openai(self, key=None):
+        return openai.OpenAI(base_url=self.url + "/v1", api_key=key or self.secret, max_retries=0, timeout=20)
 
     def anthropic(self):
-        return anthropic.Anthropic(base_url=self.url, api_key="sk-test-not-a-secret", max_retries=0, timeout=20)
+        return anthropic.Anthropic(base_url=self.url, api_key=self.secret, max_retries=0, timeout=20)
 
     def genai(self):
         """One client, kept: the SDK closes its connections with the last reference."""
         if not self.google:
-            self.google = genai.Client(api_key="sk-test-not-a-secret", http_options=types.HttpOptions(base_url=self.url, timeout=20000))
+            self.google = genai.Client(api_key=self.secret, http_options=types.HttpOptions(base_url=self.url, timeout=20000))
         return self.google
 
 

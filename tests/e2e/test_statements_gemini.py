@@ -43,23 +43,6 @@ def fr(id="call_a1", response=None, name="get_weather"):
     return {"functionResponse": {"id": id, "name": name, "response": response or {"output": "3C"}}}
 
 
-@pytest.fixture(scope="module")
-def _lines():
-    made = {}
-    yield made
-    for line in made.values():
-        line.stop()
-
-
-@pytest.fixture
-def line(_lines):
-    def get(upstream):
-        if upstream not in _lines:
-            _lines[upstream] = Line(upstream)
-        return _lines[upstream].fresh()
-    return get
-
-
 def history(tools=2, error=False, reverse=False):
     """A Chat history with calls and their results."""
     calls = [wire.call(id=f"call_{i}", arguments=json.dumps({"city": f"c{i}"})) for i in range(tools)]

@@ -25,24 +25,6 @@ CALLS = {"items": [{"text": "looking"}, {"call": "call_a1", "name": "get_weather
 THOUGHT = {"items": [{"think": "let me see"}, {"text": "four"}], "stop": "end"}
 
 
-@pytest.fixture(scope="module")
-def _lines():
-    made = {}
-    yield made
-    for line in made.values():
-        line.stop()
-
-
-@pytest.fixture
-def line(_lines):
-    """line("anthropic"): a long-lived gateway in front of an upstream of that dialect."""
-    def get(upstream):
-        if upstream not in _lines:
-            _lines[upstream] = Line(upstream)
-        return _lines[upstream].fresh()
-    return get
-
-
 def body(client, ask=None, model=None):
     """A client's body for a neutral request, without what Line adds."""
     _, made, _ = DIALECTS[client].request({"turns": [{"user": [{"text": "hello"}]}], **(ask or {})}, model or "m", False)

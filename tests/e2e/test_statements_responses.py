@@ -32,24 +32,6 @@ def message(text, role="user"):
     return {"type": "message", "role": role, "content": text}
 
 
-@pytest.fixture(scope="module")
-def _lines():
-    made = {}
-    yield made
-    for line in made.values():
-        line.stop()
-
-
-@pytest.fixture
-def line(_lines):
-    """line("anthropic"): a long-lived gateway in front of an upstream of that dialect."""
-    def get(upstream):
-        if upstream not in _lines:
-            _lines[upstream] = Line(upstream)
-        return _lines[upstream].fresh()
-    return get
-
-
 # ---------------------------------------------------------------- requests
 
 

@@ -12,6 +12,7 @@ struct world {
     struct kit kit;
     struct rig rig;
     struct ar_worker worker;
+    struct ar_arena a; /* what the tests write */
     unsigned retired;
 };
 
@@ -26,6 +27,7 @@ static void world_init(struct world *v, const char *yaml)
     static const struct ar_endpoint NONE[] = {{.methods = NULL}};
     *v = (struct world){.retired = 0};
     kit_init(&v->kit);
+    ar_arena_init(&v->a, 16 << 20);
     rig_init(&v->rig, yaml);
     struct ar_worker *w = &v->worker;
     struct ar_conn_limits limits = {.head_bytes = 65536,
@@ -58,6 +60,7 @@ static void world_done(struct world *v)
     ar_metrics_free(v->worker.metrics);
     rig_done(&v->rig);
     kit_done(&v->kit);
+    ar_arena_done(&v->a);
 }
 
 static void dial_in(struct world *v, struct kit_peer *p)
@@ -87,14 +90,11 @@ static struct ar_str post(struct ar_arena *a, const char *path, const char *more
 static void ask(struct world *v, struct kit_peer *p, const char *path, const char *more,
                 const char *body)
 {
-    struct ar_arena a;
     char headers[256];
-    ar_arena_init(&a, 1 << 20);
     (void)snprintf(headers, sizeof headers, "Connection: close\r\n%s", more);
     dial_in(v, p);
-    kit_peer_send(p, post(&a, path, headers, body));
+    kit_peer_send(p, post(&v->a, path, headers, body));
     assert_true(kit_peer_want_end(p));
-    ar_arena_done(&a);
 }
 
 static void check_has(const struct kit_peer *p, const char *text)
@@ -148,11 +148,9 @@ static void test_a_request_may_be_split_anywhere(void **state)
                  {CHAT, ASK("echo/text", "\"stream\":true,"), "data: [DONE]"},
                  {MESSAGES, ASK("echo/text", ""), "\"text\":\"ping pong\""}};
     struct world v;
-    struct ar_arena a;
     world_init(&v, ECHO);
-    ar_arena_init(&a, 1 << 20);
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        struct ar_str bytes = post(&a, CASES[i].path, "", CASES[i].body);
+        struct ar_str bytes = post(&v.a, CASES[i].path, "", CASES[i].body);
         for (size_t at = 1; at < bytes.n; at++) {
             struct kit_peer p;
             dial_in(&v, &p);
@@ -165,7 +163,6 @@ static void test_a_request_may_be_split_anywhere(void **state)
             kit_peer_close(&p);
         }
     }
-    ar_arena_done(&a);
     world_done(&v);
 }
 
@@ -174,10 +171,8 @@ static void test_a_request_may_come_byte_by_byte(void **state)
     (void)state;
     struct world v;
     struct kit_peer p;
-    struct ar_arena a;
     world_init(&v, ECHO);
-    ar_arena_init(&a, 1 << 20);
-    struct ar_str bytes = post(&a, MESSAGES, "", ASK("echo/text", "\"stream\":true,"));
+    struct ar_str bytes = post(&v.a, MESSAGES, "", ASK("echo/text", "\"stream\":true,"));
     dial_in(&v, &p);
     for (size_t i = 0; i < bytes.n; i++) {
         kit_peer_send(&p, ar_str_n(bytes.p + i, 1));
@@ -185,7 +180,6 @@ static void test_a_request_may_come_byte_by_byte(void **state)
     }
     assert_true(kit_peer_want_text(&p, "event: message_stop"));
     kit_peer_close(&p);
-    ar_arena_done(&a);
     world_done(&v);
 }
 
@@ -194,16 +188,14 @@ static void test_pipelined_requests_are_answered_in_order(void **state)
     (void)state;
     struct world v;
     struct kit_peer p;
-    struct ar_arena a;
     world_init(&v, ECHO);
-    ar_arena_init(&a, 1 << 20);
     dial_in(&v, &p);
     struct ar_str one =
-        post(&a, CHAT, "X-AnyRouter-Trace-Id: first\r\n", ASK("echo/text", "\"stream\":true,"));
+        post(&v.a, CHAT, "X-AnyRouter-Trace-Id: first\r\n", ASK("echo/text", "\"stream\":true,"));
     struct ar_str two =
-        post(&a, MESSAGES, "X-AnyRouter-Trace-Id: second\r\n", ASK("echo/thinking", ""));
-    struct ar_str three = post(&a, CHAT, "X-AnyRouter-Trace-Id: third\r\n", "{");
-    kit_peer_send(&p, ar_arena_fmt(&a, "%.*s%.*s%.*s", AR_FMT(one), AR_FMT(two), AR_FMT(three)));
+        post(&v.a, MESSAGES, "X-AnyRouter-Trace-Id: second\r\n", ASK("echo/thinking", ""));
+    struct ar_str three = post(&v.a, CHAT, "X-AnyRouter-Trace-Id: third\r\n", "{");
+    kit_peer_send(&p, ar_arena_fmt(&v.a, "%.*s%.*s%.*s", AR_FMT(one), AR_FMT(two), AR_FMT(three)));
     assert_true(kit_peer_want_text(&p, "invalid_request"));
     struct ar_str in = ar_buf_view(&p.in);
     static const char *const ORDER[] = {"first",          "[DONE]", "0\r\n\r\n",   "second",
@@ -216,7 +208,6 @@ static void test_pipelined_requests_are_answered_in_order(void **state)
         at = found;
     }
     kit_peer_close(&p);
-    ar_arena_done(&a);
     world_done(&v);
 }
 
@@ -260,10 +251,8 @@ static void test_clients_may_leave(void **state)
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct world v;
         struct kit_peer p;
-        struct ar_arena a;
         world_init(&v, ECHO);
-        ar_arena_init(&a, 1 << 20);
-        struct ar_str bytes = post(&a, CASES[i].path, "", CASES[i].body);
+        struct ar_str bytes = post(&v.a, CASES[i].path, "", CASES[i].body);
         dial_in(&v, &p);
         kit_peer_send(
             &p, ar_str_head(bytes, bytes.n - (CASES[i].body[strlen(CASES[i].body) - 1] != '}')));
@@ -277,7 +266,6 @@ static void test_clients_may_leave(void **state)
         assert_true(kit_until(&v.kit, 1000, has_no_flow, &v));
         assert_int_equal(has_metric(&v, "outcome=\"cancelled\"} 1\n"), i < 3);
         check_nothing_in_flight(&v);
-        ar_arena_done(&a);
         world_done(&v);
     }
 }
@@ -301,12 +289,10 @@ static void test_a_slow_reader_stops_the_answer(void **state)
     (void)state;
     struct world v;
     struct kit_peer p;
-    struct ar_arena a;
     world_init(&v, ECHO);
-    ar_arena_init(&a, 1 << 20);
     dial_in(&v, &p);
     p.paused = true;
-    kit_peer_send(&p, post(&a, CHAT, "",
+    kit_peer_send(&p, post(&v.a, CHAT, "",
                            ASK("echo/forever-0", "\"stream\":true,"))); /* as fast as it is taken */
     assert_true(kit_until(&v.kit, 3000, is_held_up, &v));
     struct ar_flow *f = only_flow(&v);
@@ -324,7 +310,6 @@ static void test_a_slow_reader_stops_the_answer(void **state)
     kit_peer_close(&p);
     assert_true(kit_until(&v.kit, 1000, has_no_flow, &v));
     check_nothing_in_flight(&v);
-    ar_arena_done(&a);
     world_done(&v);
 }
 
@@ -525,12 +510,10 @@ static void test_snapshots_live_until_their_last_flow(void **state)
     (void)state;
     struct world v;
     struct kit_peer p, q;
-    struct ar_arena a;
     world_init(&v, ECHO);
-    ar_arena_init(&a, 1 << 20);
     struct ar_snapshot next = v.rig.snapshot;
     dial_in(&v, &p);
-    kit_peer_send(&p, post(&a, CHAT, "", ASK("echo/forever-1", "\"stream\":true,")));
+    kit_peer_send(&p, post(&v.a, CHAT, "", ASK("echo/forever-1", "\"stream\":true,")));
     assert_true(kit_peer_want_text(&p, "and on"));
     ar_worker_switch(&v.worker, &next);
     assert_int_equal(v.retired, 0);
@@ -543,7 +526,6 @@ static void test_snapshots_live_until_their_last_flow(void **state)
     assert_int_equal(v.retired, 1);
     ar_worker_switch(&v.worker, &v.rig.snapshot); /* nothing runs: at once */
     assert_int_equal(v.retired, 2);
-    ar_arena_done(&a);
     world_done(&v);
 }
 
@@ -552,7 +534,6 @@ static void test_a_worker_can_stop_in_the_middle(void **state)
     (void)state;
     struct world v;
     struct kit_peer p[6];
-    struct ar_arena a;
     static const char *const BODIES[] = {ASK("echo/forever-1", "\"stream\":true,"),
                                          ASK("echo/slow-5000", "\"stream\":true,"),
                                          ASK("echo/slow-5000", ""),
@@ -560,9 +541,8 @@ static void test_a_worker_can_stop_in_the_middle(void **state)
                                          "{\"half\"",
                                          ASK("echo/text", "")};
     world_init(&v, ECHO);
-    ar_arena_init(&a, 1 << 20);
     for (unsigned i = 0; i < 6; i++) {
-        struct ar_str bytes = post(&a, i % 2 ? CHAT : MESSAGES, "", BODIES[i]);
+        struct ar_str bytes = post(&v.a, i % 2 ? CHAT : MESSAGES, "", BODIES[i]);
         dial_in(&v, &p[i]);
         p[i].paused = i == 3;
         kit_peer_send(&p[i], ar_str_head(bytes, bytes.n - (i == 4)));
@@ -577,7 +557,6 @@ static void test_a_worker_can_stop_in_the_middle(void **state)
         kit_peer_close(&p[i]);
     }
     check_nothing_in_flight(&v);
-    ar_arena_done(&a);
     world_done(&v);
 }
 
@@ -670,23 +649,21 @@ static void test_a_keep_alive_is_never_half(void **state)
     static char text[3 * ROOM];
     memset(text, 'a', sizeof text);
     struct world v;
-    struct ar_arena a;
     unsigned met = 0;
     world_init(&v, "ping_interval: 1ms\nupstreams: [{provider: echo}]\n");
-    ar_arena_init(&a, 16 << 20);
     for (int less = 1160; less < 1300; less += 7) {
         struct kit_peer p;
         dial_in(&v, &p);
         p.paused = true;
         kit_peer_send(
             &p,
-            post(&a, CHAT, "",
-                 ar_arena_fmt(&a,
+            post(&v.a, CHAT, "",
+                 ar_arena_fmt(&v.a,
                               "{\"model\":\"echo/"
                               "text\",\"messages\":[{\"role\":\"user\",\"content\":\"%.*s\"}]}%c",
                               ROOM - less, text, 0)
                      .p));
-        kit_peer_send(&p, post(&a, MESSAGES, "X-AnyRouter-Trace-Id: second\r\n",
+        kit_peer_send(&p, post(&v.a, MESSAGES, "X-AnyRouter-Trace-Id: second\r\n",
                                ASK("echo/slow-20", "\"stream\":true,")));
         kit_run(&v.kit, 80);
         kit_peer_resume(&p);
@@ -708,7 +685,6 @@ static void test_a_keep_alive_is_never_half(void **state)
         kit_peer_close(&p);
     }
     assert_true(met > 8);
-    ar_arena_done(&a);
     world_done(&v);
 }
 

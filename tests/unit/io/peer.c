@@ -128,6 +128,17 @@ static void on_tick(struct ar_timer *t)
     }
 }
 
+bool peer_has_ended(void *peer)
+{
+    const struct peer *p = peer;
+    return p->ended || p->failed;
+}
+
+bool server_has_peer(void *server)
+{
+    return ((const struct server *)server)->n > 0;
+}
+
 bool wait_until(struct ar_loop *l, bool (*test)(void *arg), void *arg, int ms)
 {
     struct waiting w = {.timer.fire = on_tick, .l = l, .test = test, .arg = arg};

@@ -41,6 +41,10 @@ void server_stop(struct server *v);
 bool wait_until(struct ar_loop *l, bool (*test)(void *arg), void *arg, int ms);
 void run_for(struct ar_loop *l, int ms);
 
+/* For wait_until. */
+bool peer_has_ended(void *peer);
+bool server_has_peer(void *server);
+
 /* A dial to its end: a stream, or NULL and err. */
 struct ar_stream *dial(struct ar_loop *l, const struct ar_dial_spec *spec, struct ar_err *err);
 struct ar_stream *dial_port(struct ar_loop *l, const char *host, uint16_t port, struct ar_tls *tls,

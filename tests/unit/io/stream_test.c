@@ -38,17 +38,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static bool has_ended(void *arg)
-{
-    struct peer *p = arg;
-    return p->ended || p->failed;
-}
-
-static bool has_peer(void *arg)
-{
-    return ((struct server *)arg)->n > 0;
-}
-
 /* A client of srv, and the server's end of it. */
 static struct peer *connect_peer(struct peer **ret_other)
 {
@@ -57,7 +46,7 @@ static struct peer *connect_peer(struct peer **ret_other)
     struct ar_stream *s =
         dial_port(the_loop, "127.0.0.1", ar_listener_port(srv.listener), NULL, &err);
     assert_non_null(s);
-    assert_true(wait_until(the_loop, has_peer, &srv, 1000));
+    assert_true(wait_until(the_loop, server_has_peer, &srv, 1000));
     while (srv.n == before) {
         run_for(the_loop, 2);
     }
@@ -113,7 +102,7 @@ static void a_slow_reader_stops_the_writer(void **state)
     assert_int_equal(in.n, AR_STREAM_BUF);
     other->lazy = false;
     peer_step(other);
-    assert_true(wait_until(the_loop, has_ended, other, 4000));
+    assert_true(wait_until(the_loop, peer_has_ended, other, 4000));
     assert_true(other->ended);
     assert_int_equal(other->in.n, 4 * (size_t)BIG);
     assert_memory_equal(other->in.p, huge, 4 * (size_t)BIG);
@@ -196,7 +185,7 @@ static void unsent_bytes_at_close_are_a_reset(void **state)
     ar_stream_close(p->s); /* not flushed */
     p->s = NULL;
     other->lazy = false;
-    assert_true(wait_until(the_loop, has_ended, other, 1000));
+    assert_true(wait_until(the_loop, peer_has_ended, other, 1000));
     assert_true(other->failed);
     assert_int_equal(other->err.code, AR_CLIENT_CLOSED);
     assert_int_equal(other->in.n, 0);
@@ -224,7 +213,7 @@ static void shut_and_close_still_delivers_everything(void **state)
     run_for(the_loop, 20);
     other->lazy = false;
     peer_step(other);
-    assert_true(wait_until(the_loop, has_ended, other, 2000));
+    assert_true(wait_until(the_loop, peer_has_ended, other, 2000));
     assert_true(other->ended);
     assert_int_equal(other->in.n, n);
     peer_free(p);
@@ -337,7 +326,7 @@ static void a_pair_holds_two_buffers_and_no_more(void **state)
     assert_int_equal(BIG - a->out_n, 2 * AR_STREAM_BUF);
     b->lazy = false;
     peer_step(b);
-    assert_true(wait_until(the_loop, has_ended, b, 1000));
+    assert_true(wait_until(the_loop, peer_has_ended, b, 1000));
     assert_true(b->ended);
     assert_int_equal(b->in.n, BIG);
     assert_memory_equal(b->in.p, big, BIG);

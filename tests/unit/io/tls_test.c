@@ -132,17 +132,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static bool has_ended(void *arg)
-{
-    struct peer *p = arg;
-    return p->ended || p->failed;
-}
-
-static bool has_peer(void *arg)
-{
-    return ((struct server *)arg)->n > 0;
-}
-
 /* A connection to srv that must stand; takes tls. */
 static struct peer *connect_peer(const char *host, struct ar_tls *tls)
 {
@@ -152,7 +141,7 @@ static struct peer *connect_peer(const char *host, struct ar_tls *tls)
         fail_msg("%s", err.note);
     }
     ar_tls_unref(tls);
-    assert_true(wait_until(the_loop, has_peer, &srv, 1000));
+    assert_true(wait_until(the_loop, server_has_peer, &srv, 1000));
     return peer_new(s);
 }
 
@@ -198,7 +187,7 @@ static void a_slow_reader_stops_the_writer(void **state)
     struct peer *other = srv.peers[0];
     other->lazy = false;
     peer_step(other);
-    assert_true(wait_until(the_loop, has_ended, other, 8000));
+    assert_true(wait_until(the_loop, peer_has_ended, other, 8000));
     assert_true(other->ended);
     assert_int_equal(other->in.n, 8 * (size_t)BIG);
     assert_memory_equal(other->in.p, huge, 8 * (size_t)BIG);
@@ -223,7 +212,7 @@ static void shut_and_close_still_delivers_everything(void **state)
     p->s = NULL;
     other->lazy = false;
     peer_step(other);
-    assert_true(wait_until(the_loop, has_ended, other, 2000));
+    assert_true(wait_until(the_loop, peer_has_ended, other, 2000));
     assert_true(other->ended);
     assert_int_equal(other->in.n, n);
     peer_free(p);
@@ -313,7 +302,7 @@ static void a_fin_without_close_notify_is_an_end(void **state)
     ar_stream_flush(p->s);
     assert_int_equal(uv_fileno((uv_handle_t *)&AR_HOLDER(p->s, struct ar_tcp, s)->uv, &fd), 0);
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
-    assert_true(wait_until(the_loop, has_ended, srv.peers[0], 1000));
+    assert_true(wait_until(the_loop, peer_has_ended, srv.peers[0], 1000));
     assert_true(srv.peers[0]->ended);
     assert_int_equal(srv.peers[0]->in.n, 5);
     peer_free(p);
@@ -328,8 +317,8 @@ static void plain_bytes_to_a_tls_server_fail(void **state)
     assert_non_null(s);
     struct peer *p = peer_new(s);
     peer_send(p, "GET / HTTP/1.1\r\n\r\n", 18);
-    assert_true(wait_until(the_loop, has_peer, &srv, 1000));
-    assert_true(wait_until(the_loop, has_ended, srv.peers[0], 1000));
+    assert_true(wait_until(the_loop, server_has_peer, &srv, 1000));
+    assert_true(wait_until(the_loop, peer_has_ended, srv.peers[0], 1000));
     assert_true(srv.peers[0]->failed);
     assert_int_equal(srv.peers[0]->err.code, AR_CLIENT_CLOSED);
     assert_non_null(strstr(srv.peers[0]->err.note, "http request"));
