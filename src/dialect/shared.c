@@ -96,6 +96,32 @@ size_t ar_esc_at_char(struct ar_str esc, int64_t n)
     return i;
 }
 
+struct ar_str ar_document_name(struct ar_str mime)
+{
+    static const struct {
+        struct ar_str mime, name;
+    } NAMES[] = {{AR_LIT_INIT("text/plain"), AR_LIT_INIT("document.txt")},
+                 {AR_LIT_INIT("text/csv"), AR_LIT_INIT("document.csv")},
+                 {AR_LIT_INIT("text/markdown"), AR_LIT_INIT("document.md")},
+                 {AR_LIT_INIT("text/html"), AR_LIT_INIT("document.html")},
+                 {AR_LIT_INIT("application/json"), AR_LIT_INIT("document.json")}};
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        if (ar_str_is(mime, NAMES[i].mime)) {
+            return NAMES[i].name;
+        }
+    }
+    return AR_LIT("document.pdf");
+}
+
+bool ar_lists_server_tool(const struct ar_request *r, struct ar_str name)
+{
+    const struct ar_tool *t = r->tools;
+    while (t && !(t->kind == AR_TOOL_SERVER && ar_str_is(t->name, name))) {
+        t = t->next;
+    }
+    return t != NULL;
+}
+
 /* --- schemas --- */
 
 /* Every property of an object is among the required ones: names differ, so counting does. */

@@ -37,6 +37,12 @@ void ar_cite_place(struct ar_cite *c, int64_t from, int64_t to);
 /* Byte of escaped text at which its n-th character begins, or its end. */
 size_t ar_esc_at_char(struct ar_str esc, int64_t n);
 
+/* What a document without a name is called. mime: dec. */
+struct ar_str ar_document_name(struct ar_str mime);
+
+/* Does the request list a tool of that name that a vendor runs? */
+bool ar_lists_server_tool(const struct ar_request *r, struct ar_str name);
+
 /* May OpenAI be asked to keep to the schema? Its strict mode takes objects only that are closed and
  * whose properties are all required. Frame: the arena holds the parsed schema. */
 bool ar_schema_fits_strict(struct ar_str schema, struct ar_arena *a);

@@ -49,7 +49,7 @@ static void put_file(struct ar_chat_enc *e, const struct ar_media *m)
     struct ar_jw *w = &e->w;
     open_part(w, "file");
     if (m->from == AR_FROM_B64) {
-        ar_jw_key_esc(w, "filename", m->title.n ? m->title : AR_LIT("document.pdf"));
+        ar_jw_key_esc(w, "filename", m->title.n ? m->title : ar_document_name(m->mime));
         ar_jw_key(w, "file_data");
         ar_put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
     } else if (m->from == AR_FROM_FILE && m->file_vendor == e->t->vendor &&

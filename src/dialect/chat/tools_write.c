@@ -206,9 +206,30 @@ static void put_required(struct ar_chat_enc *e, unsigned tools)
     ar_jw_key_lit(&e->w, "tool_choice", "auto");
 }
 
+/* Names of the list that can be sent. A vendor's own tool was dropped with a word already, and so
+ * is its name, unless nothing else may be called. */
+static unsigned check_allowed(struct ar_chat_enc *e)
+{
+    bool must = e->r->set.choice == AR_CHOICE_ALLOWED_REQUIRED;
+    unsigned sent = 0;
+    for (const struct ar_name *n = e->r->set.choice_names; n; n = n->next) {
+        if (find_tool(e, n->s)) {
+            sent++;
+        } else if (must || !ar_lists_server_tool(e->r, n->s)) {
+            ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
+                         "it names a tool that is not in the list");
+        }
+    }
+    return sent;
+}
+
 static void put_allowed(struct ar_chat_enc *e)
 {
     struct ar_jw *w = &e->w;
+    if (check_allowed(e) == 0) {
+        ar_jw_key_lit(w, "tool_choice", "none");
+        return;
+    }
     ar_jw_key(w, "tool_choice");
     ar_jw_open(w, '{');
     ar_jw_key_lit(w, "type", "allowed_tools");
@@ -223,9 +244,6 @@ static void put_allowed(struct ar_chat_enc *e)
         const struct ar_tool *t = find_tool(e, n->s);
         if (t) {
             put_tool_name(e, t, n->s);
-        } else {
-            ar_chat_lose(e, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
-                         "it names a tool that is not in the list");
         }
     }
     ar_jw_close(w, ']');

@@ -241,6 +241,23 @@ static bool is_listed(const struct ar_gemini_enc *e, struct ar_str name)
     return false;
 }
 
+/* Google's own tools have no place in the list of functions: they are there or not. */
+static bool only_functions(const struct ar_gemini_enc *e, struct ar_str name)
+{
+    return e->r->set.choice == AR_CHOICE_ALLOWED_AUTO && ar_lists_server_tool(e->r, name);
+}
+
+/* Only the vendor's own tools may be used: no function. */
+static bool allows_no_function(const struct ar_gemini_enc *e)
+{
+    const struct ar_name *n = e->r->set.choice_names;
+    bool any = n != NULL;
+    while (n && only_functions(e, n->s)) {
+        n = n->next;
+    }
+    return any && !n;
+}
+
 static void put_names(struct ar_gemini_enc *e)
 {
     ar_jw_key(&e->w, "allowedFunctionNames");
@@ -248,7 +265,7 @@ static void put_names(struct ar_gemini_enc *e)
     for (const struct ar_name *n = e->r->set.choice_names; n; n = n->next) {
         if (is_listed(e, n->s)) {
             ar_jw_text(&e->w, ar_gemini_tool_name(e, n->s));
-        } else {
+        } else if (!only_functions(e, n->s)) {
             ar_gemini_lose(e, AR_FATE_REJECT, AR_DROPPED, AR_F_CHOICE,
                            "the named tool is not in the list of tools");
         }
@@ -278,6 +295,11 @@ static void put_choice(struct ar_gemini_enc *e)
     ar_jw_key(&e->w, "functionCallingConfig");
     ar_jw_open(&e->w, '{');
     ar_jw_key(&e->w, "mode");
+    if (allows_no_function(e)) {
+        ar_jw_esc(&e->w, AR_LIT("NONE"));
+        ar_jw_close(&e->w, '}');
+        return;
+    }
     ar_jw_esc(&e->w, ar_str_of(mode_of(set->choice)));
     if (set->choice >= AR_CHOICE_NAMED && set->choice_names) {
         put_names(e);

@@ -103,7 +103,7 @@ static void put_file(struct ar_responses_enc *e, const struct ar_block *b)
     } else if (m->from == AR_FROM_URL) {
         ar_jw_key_esc(w, "file_url", m->data);
     } else {
-        ar_jw_key_esc(w, "filename", m->title.n ? m->title : AR_LIT("document.pdf"));
+        ar_jw_key_esc(w, "filename", m->title.n ? m->title : ar_document_name(m->mime));
         ar_jw_key(w, "file_data");
         ar_put_data_url(w, m->mime.n ? m->mime : AR_LIT("application/pdf"), m->data);
     }
