@@ -290,6 +290,35 @@ def test_a_stop_while_a_run_is_streamed(gateway, upstream):
     gate.wait()
 
 
+def test_a_stop_at_once_while_runs_are_read(gateway, upstream):
+    """At the drain's deadline: no reader takes what it has for complete, and the process ends cleanly."""
+    upstream.handler = Paced()
+    gate = gateway({"upstreams": [place("openai-compatible", upstream, dialects=["chat"])], "drain_timeout": "1s"})
+    made = sdk(gate).responses.create(**body(), stream=True)
+    events = iter(made)
+    id = next(events).response.id
+    upstream.wait(1)
+    upstream.handler.go(2)
+    late = gate.client()
+    late.send(encode("GET", f"{PATH}/{id}?stream=true", None, WHO))
+    assert late.head().status == 200
+    plain = gate.ask("POST", PATH, body(), WHO)
+    assert plain.status == 200
+    gate.signal(signal.SIGTERM)
+    rest = []
+    try:
+        rest = [e.type for e in events]
+    except Exception:  # the connection is cut
+        pass
+    assert "response.completed" not in rest
+    got = late.buf
+    while part := late.sock.recv(65536):
+        got += part
+    assert b"response.completed" not in got and not got.endswith(b"0\r\n\r\n"), got[-200:]
+    assert gate.wait() == 0
+    upstream.handler.go(100)
+
+
 def test_a_run_is_never_native(gateway, upstreams):
     """The first upstream has the dialect and fails, the second is translated: so the run starts here; when the
     first is well again the run may go there, but what it says is kept under the run's id."""
