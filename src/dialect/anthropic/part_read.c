@@ -256,6 +256,25 @@ static enum ar_code read_search_result(struct ar_anthropic_in *in, struct ar_jva
     return ar_anthropic_read_content(in, ar_json_get_lit(v, "content"), AR_IN_RESULT, &b->inner);
 }
 
+/* A tool that a search found, by its name; the list of tools has the rest. */
+static enum ar_code read_reference(struct ar_anthropic_in *in, struct ar_jval v,
+                                   enum ar_anthropic_place at, struct ar_block ***tail)
+{
+    (void)at;
+    struct ar_str name = {0};
+    enum ar_code code = need_esc(in, v, AR_LIT("tool_name"), &name);
+    if (code != AR_OK) {
+        return code;
+    }
+    struct ar_block *b = add(in, AR_TEXT, v, tail);
+    if (!b) {
+        return ar_request_too_large(in->err);
+    }
+    b->raw = ar_json_raw(v);
+    b->text = ar_arena_fmt(in->a, "Tool found: %.*s", AR_FMT(name));
+    return b->text.p ? AR_OK : ar_request_too_large(in->err);
+}
+
 static enum ar_code read_thinking(struct ar_anthropic_in *in, struct ar_jval v,
                                   enum ar_anthropic_place at, struct ar_block ***tail)
 {
@@ -401,6 +420,7 @@ static const struct {
     {AR_LIT_INIT("image"), read_image},
     {AR_LIT_INIT("document"), read_document},
     {AR_LIT_INIT("search_result"), read_search_result},
+    {AR_LIT_INIT("tool_reference"), read_reference},
     {AR_LIT_INIT("redacted_thinking"), read_redacted},
     {AR_LIT_INIT("server_tool_use"), read_tool_use},
     {AR_LIT_INIT("mcp_tool_use"), read_tool_use},

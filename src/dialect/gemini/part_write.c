@@ -269,11 +269,7 @@ static void put_result_text(struct ar_gemini_enc *e, const struct ar_block *b)
             some = true;
         } else if (ar_is_text_document(c)) {
             ar_buf_str(out, some ? AR_LIT("\\n") : AR_LIT(""));
-            ar_buf_str(out,
-                       c->media && c->media->from == AR_FROM_TEXT ? c->media->data : AR_LIT(""));
-            for (const struct ar_block *d = c->inner; d; d = d->next) {
-                ar_buf_str(out, d->kind == AR_TEXT ? d->text : AR_LIT(""));
-            }
+            ar_buf_str(out, ar_document_text(c, e->a));
             some = true;
         }
     }
