@@ -349,27 +349,20 @@ enum ar_code ar_anthropic_decode_request(struct ar_str body, const struct ar_wir
                                          struct ar_err *err)
 {
     (void)op; /* count_tokens tolerates every field (PROTOCOLS 10.1) */
-    struct ar_jdoc doc = in && in->doc ? *in->doc : (struct ar_jdoc){.nodes = NULL};
-    enum ar_code code = doc.nodes ? AR_OK : ar_json_parse(body, AR_JSON_DEPTH, a, &doc, err);
+    struct ar_opened o;
+    enum ar_code code = ar_request_open(body, in, a, &o, err);
     if (code != AR_OK) {
         return code;
     }
-    struct ar_request *r = ar_arena_new(a, struct ar_request);
+    struct ar_request *r = o.r;
     struct state s = {
         .in = {.a = a, .err = err, .vendor = AR_VENDOR_ANTHROPIC, .account = AR_LIT("")}, .r = r};
-    if (!r) {
-        return ar_request_too_large(err);
-    }
     s.set = &r->set;
     s.ext_tail = &r->ext;
     r->dialect = AR_DIALECT_ANTHROPIC;
-    struct ar_jval root = ar_json_root(&doc);
-    if (!ar_json_is(root, AR_J_OBJECT)) {
-        return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
-    }
     code = read_version(&s, in);
     if (code == AR_OK) {
-        code = read_root(&s, root);
+        code = read_root(&s, o.root);
     }
     if (code == AR_OK && ar_arena_finish(a) != AR_OK) {
         code = ar_request_too_large(err);

@@ -4,6 +4,7 @@
 #define AR_DIALECT_ANTHROPIC_REQUEST_READ_H
 
 #include "dialect/anthropic/anthropic.h"
+#include "dialect/decode.h"
 
 /* Where a block stands: what is legal there, and whose unwrapped thinking material is. */
 enum ar_anthropic_place { AR_IN_USER, AR_IN_ASSISTANT, AR_IN_SYSTEM, AR_IN_RESULT, AR_IN_ANSWER };

@@ -31,26 +31,6 @@ static enum ar_code add_media(struct ar_chat_in *in, enum ar_block_kind kind, st
     return AR_OK;
 }
 
-/* "data:image/png;base64,AAAA" (escaped) -> mime and data. false: it is no data URL; *ret_bad: it
- * is one, without base64. */
-static bool split_data_url(struct ar_chat_in *in, struct ar_str esc, struct ar_media *m,
-                           bool *ret_bad)
-{
-    *ret_bad = false;
-    if (!ar_str_has_prefix_nocase(esc, AR_LIT("data:"))) {
-        return false;
-    }
-    size_t comma = ar_str_find_char(esc, ',');
-    struct ar_str head =
-        ar_json_unescape_in(ar_str_head(ar_str_from(esc, 5), comma < 5 ? 0 : comma - 5), in->a);
-    size_t semi = ar_str_find_char(head, ';');
-    *ret_bad = comma >= esc.n || ar_str_find_nocase(head, AR_LIT(";base64")) >= head.n;
-    m->from = AR_FROM_B64;
-    m->mime = semi > 0 ? ar_str_head(head, semi) : (struct ar_str){0};
-    m->data = ar_str_from(esc, comma + 1);
-    return true;
-}
-
 static enum ar_code read_url(struct ar_chat_in *in, struct ar_jval part, struct ar_jval holder,
                              enum ar_block_kind kind, struct ar_block ***tail)
 {
@@ -62,7 +42,7 @@ static enum ar_code read_url(struct ar_chat_in *in, struct ar_jval part, struct 
                              in->err);
     }
     m.data = ar_json_esc(url);
-    if (split_data_url(in, m.data, &m, &bad) && bad) {
+    if (ar_take_data_url(m.data, in->a, &m, &bad) && bad) {
         return ar_json_wrong(url, "an http(s) URL or a data: URL in base64", in->err);
     }
     m.detail = ar_member_text_lit(in->a, holder, "detail");
@@ -106,7 +86,8 @@ static enum ar_code read_file(struct ar_chat_in *in, struct ar_jval part, struct
         if (ar_str_has_prefix(esc, AR_LIT("http"))) {
             m.from = AR_FROM_URL;
             m.data = esc;
-        } else if (!split_data_url(in, esc, &m, &bad)) { /* bare base64, as some clients send it */
+        } else if (!ar_take_data_url(esc, in->a, &m,
+                                     &bad)) { /* bare base64, as some clients send it */
             m.from = AR_FROM_B64;
             m.mime = AR_LIT("application/pdf");
             m.data = esc;

@@ -31,41 +31,22 @@ static void *member(struct reader *x, size_t at)
 
 static enum ar_code read_num(struct reader *x, struct ar_jval v, size_t at)
 {
-    struct ar_num *n = member(x, at);
-    if (ar_json_is_nil(v)) {
-        n->tri = AR_NULL;
-        return AR_OK;
-    }
-    enum ar_code c = ar_json_double(v, &n->d, x->in.err);
-    if (c == AR_OK) {
-        n->tri = AR_SET;
-        n->src = ar_json_raw(v);
-    }
-    return c;
+    return ar_take_num(v, member(x, at), x->in.err);
 }
 
 static enum ar_code read_int(struct reader *x, struct ar_jval v, size_t at)
 {
-    struct ar_int *n = member(x, at);
-    if (ar_json_is_nil(v)) {
-        n->tri = AR_NULL;
-        return AR_OK;
-    }
-    enum ar_code c = ar_json_i64(v, &n->i, x->in.err);
-    n->tri = c == AR_OK ? AR_SET : n->tri;
-    return c;
+    return ar_take_int(v, member(x, at), x->in.err);
 }
 
 static enum ar_code read_str(struct reader *x, struct ar_jval v, size_t at)
 {
-    struct ar_str *s = member(x, at);
-    return ar_json_is_nil(v) ? AR_OK : ar_json_text(v, x->in.a, s, x->in.err);
+    return ar_take_text(v, x->in.a, member(x, at), x->in.err);
 }
 
 static enum ar_code read_flag(struct reader *x, struct ar_jval v, size_t at)
 {
-    bool *b = member(x, at);
-    return ar_json_is_nil(v) ? AR_OK : ar_json_bool(v, b, x->in.err);
+    return ar_take_flag(v, member(x, at), x->in.err);
 }
 
 static enum ar_code read_raw(struct reader *x, struct ar_jval v, size_t at)
@@ -98,23 +79,7 @@ static enum ar_code read_safety(struct reader *x, struct ar_jval v, size_t at)
 
 static enum ar_code read_stop(struct reader *x, struct ar_jval v, size_t at)
 {
-    struct ar_name **tail = member(x, at);
-    if (ar_json_is(v, AR_J_STRING)) {
-        return ar_name_new(x->in.a, ar_json_esc(v), &tail) ? AR_OK : AR_TOO_LARGE;
-    }
-    if (!ar_json_is(v, AR_J_ARRAY) && !ar_json_is_nil(v)) {
-        return ar_json_wrong(v, "a string or a list of strings", x->in.err);
-    }
-    struct ar_jiter it = ar_json_iter(v);
-    while (ar_json_next(&it)) {
-        if (!ar_json_is(it.val, AR_J_STRING)) {
-            return ar_json_wrong(it.val, "a string", x->in.err);
-        }
-        if (!ar_name_new(x->in.a, ar_json_esc(it.val), &tail)) {
-            return AR_TOO_LARGE;
-        }
-    }
-    return AR_OK;
+    return ar_take_stops(v, x->in.a, member(x, at), x->in.err);
 }
 
 static enum ar_code read_parallel(struct reader *x, struct ar_jval v, size_t at)
@@ -340,56 +305,39 @@ static enum ar_code read_field(struct reader *x, struct ar_str key, struct ar_jv
     return AR_OK;
 }
 
-static enum ar_code fail_at(struct ar_err *err, const char *at, const char *note)
-{
-    enum ar_code c = ar_fail(err, AR_INVALID_REQUEST, "%s", note);
-    if (err) {
-        memcpy(err->at, at, strlen(at) + 1);
-    }
-    return c;
-}
-
 enum ar_code ar_chat_decode_request(struct ar_str body, const struct ar_wire_in *in, enum ar_op op,
                                     struct ar_arena *a, struct ar_request **ret, struct ar_err *err)
 {
     (void)op;
-    struct ar_jdoc *doc = ar_arena_new(a, struct ar_jdoc);
-    struct ar_request *r = ar_arena_new(a, struct ar_request);
-    if (!doc || !r) {
-        return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
-    }
-    *doc = in && in->doc ? *in->doc : (struct ar_jdoc){.nodes = NULL};
-    enum ar_code c = doc->nodes ? AR_OK : ar_json_parse(body, AR_JSON_DEPTH, a, doc, err);
+    struct ar_opened o;
+    enum ar_code c = ar_request_open(body, in, a, &o, err);
     if (c != AR_OK) {
         return c;
     }
-    struct ar_jval root = ar_json_root(doc);
-    if (!ar_json_is(root, AR_J_OBJECT)) {
-        return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
-    }
+    struct ar_request *r = o.r;
     r->dialect = AR_DIALECT_CHAT;
     if (in) {
         r->set.betas = in->beta;
         r->set.version = in->version;
     }
     struct reader x = {.in = {.a = a, .err = err}, .r = r, .ext_tail = &r->ext};
-    struct ar_jiter it = ar_json_iter(root);
+    struct ar_jiter it = ar_json_iter(o.root);
     while (ar_json_next(&it)) {
         if ((c = read_field(&x, it.key, it.val)) != AR_OK) {
             return c;
         }
     }
     if (!r->model.p) {
-        return fail_at(err, "model", "you must provide a model parameter");
+        return ar_fail_at(err, "model", "you must provide a model parameter");
     }
     if (!ar_json_is(x.messages, AR_J_ARRAY) || ar_json_count(x.messages) == 0) {
-        return fail_at(err, "messages", "must be a list of at least one message");
+        return ar_fail_at(err, "messages", "must be a list of at least one message");
     }
     if ((c = ar_chat_read_messages(&x.in, x.messages, r)) != AR_OK) {
         return c;
     }
     if (ar_arena_finish(a) != AR_OK) {
-        return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
+        return ar_request_too_large(err);
     }
     *ret = r;
     return AR_OK;

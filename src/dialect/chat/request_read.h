@@ -4,6 +4,7 @@
 #define AR_DIALECT_CHAT_REQUEST_READ_H
 
 #include "dialect/chat/chat.h"
+#include "dialect/decode.h"
 
 /* What reading messages and answers needs. Borrows all. */
 struct ar_chat_in {

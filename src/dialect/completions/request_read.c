@@ -4,13 +4,13 @@
  * refused by name; what merely informs is a warning. Fields are a table. Owns nothing.
  */
 #include "dialect/completions/completions.h"
+#include "dialect/decode.h"
 
 struct reader {
     struct ar_arena *a;
     struct ar_err *err;
     struct ar_request *r;
     struct ar_ext **ext_tail;
-    struct ar_name **stop_tail;
     struct ar_jval prompt;
 };
 
@@ -25,27 +25,22 @@ static void *place(struct reader *x, size_t at)
 
 static enum ar_code read_str(struct reader *x, struct ar_jval v, size_t at)
 {
-    return ar_json_is_nil(v) ? AR_OK : ar_json_text(v, x->a, place(x, at), x->err);
+    return ar_take_text(v, x->a, place(x, at), x->err);
 }
 
 static enum ar_code read_flag(struct reader *x, struct ar_jval v, size_t at)
 {
-    return ar_json_is_nil(v) ? AR_OK : ar_json_bool(v, place(x, at), x->err);
+    return ar_take_flag(v, place(x, at), x->err);
 }
 
 static enum ar_code read_int(struct reader *x, struct ar_jval v, size_t at)
 {
-    struct ar_int *n = place(x, at);
-    n->tri = ar_json_is_nil(v) ? AR_NULL : AR_SET;
-    return n->tri == AR_NULL ? AR_OK : ar_json_i64(v, &n->i, x->err);
+    return ar_take_int(v, place(x, at), x->err);
 }
 
 static enum ar_code read_num(struct reader *x, struct ar_jval v, size_t at)
 {
-    struct ar_num *n = place(x, at);
-    n->tri = ar_json_is_nil(v) ? AR_NULL : AR_SET;
-    n->src = ar_json_raw(v);
-    return n->tri == AR_NULL ? AR_OK : ar_json_double(v, &n->d, x->err);
+    return ar_take_num(v, place(x, at), x->err);
 }
 
 static enum ar_code read_raw(struct reader *x, struct ar_jval v, size_t at)
@@ -58,21 +53,7 @@ static enum ar_code read_raw(struct reader *x, struct ar_jval v, size_t at)
 
 static enum ar_code read_stop(struct reader *x, struct ar_jval v, size_t at)
 {
-    (void)at;
-    struct ar_jiter it = ar_json_iter(v);
-    if (ar_json_is(v, AR_J_STRING)) {
-        ar_name_new(x->a, ar_json_esc(v), &x->stop_tail);
-    } else if (!ar_json_is(v, AR_J_ARRAY)) {
-        return ar_json_is_nil(v) ? AR_OK
-                                 : ar_json_wrong(v, "a string or a list of strings", x->err);
-    }
-    while (ar_json_next(&it)) {
-        if (!ar_json_is(it.val, AR_J_STRING)) {
-            return ar_json_wrong(it.val, "a string", x->err);
-        }
-        ar_name_new(x->a, ar_json_esc(it.val), &x->stop_tail);
-    }
-    return AR_OK;
+    return ar_take_stops(v, x->a, place(x, at), x->err);
 }
 
 static enum ar_code read_stream_options(struct reader *x, struct ar_jval v, size_t at)
@@ -162,15 +143,6 @@ static enum ar_code read_field(struct reader *x, struct ar_str key, struct ar_jv
     return AR_OK;
 }
 
-static enum ar_code fail_at(struct ar_err *err, const char *at, const char *note)
-{
-    enum ar_code c = ar_fail(err, AR_INVALID_REQUEST, "%s", note);
-    if (err) {
-        memcpy(err->at, at, strlen(at) + 1);
-    }
-    return c;
-}
-
 static enum ar_code add_prompt(struct reader *x)
 {
     struct ar_jval p = x->prompt;
@@ -178,11 +150,12 @@ static enum ar_code add_prompt(struct reader *x)
         p = ar_json_at(p, 0);
     }
     if (!ar_json_is(p, AR_J_STRING)) {
-        return fail_at(x->err, "prompt",
-                       ar_json_is(p, AR_J_ARRAY)
-                           ? "one prompt of text is taken here: several prompts or token numbers "
-                             "go only to places that have /v1/completions themselves"
-                           : "must be a string");
+        return ar_fail_at(
+            x->err, "prompt",
+            ar_json_is(p, AR_J_ARRAY)
+                ? "one prompt of text is taken here: several prompts or token numbers "
+                  "go only to places that have /v1/completions themselves"
+                : "must be a string");
     }
     struct ar_turn **turns = &x->r->turns;
     struct ar_turn *t = ar_turn_new(x->a, AR_USER, &turns);
@@ -211,33 +184,26 @@ enum ar_code ar_completions_decode_request(struct ar_str body, const struct ar_w
                                            struct ar_request **ret, struct ar_err *err)
 {
     (void)op;
-    struct ar_jdoc *doc = ar_arena_new(a, struct ar_jdoc);
-    struct ar_request *r = ar_arena_new(a, struct ar_request);
-    if (!doc || !r) {
-        return ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
-    }
-    *doc = in && in->doc ? *in->doc : (struct ar_jdoc){.nodes = NULL};
-    enum ar_code c = doc->nodes ? AR_OK : ar_json_parse(body, AR_JSON_DEPTH, a, doc, err);
+    struct ar_opened o;
+    enum ar_code c = ar_request_open(body, in, a, &o, err);
     if (c != AR_OK) {
         return c;
     }
-    if (!ar_json_is(ar_json_root(doc), AR_J_OBJECT)) {
-        return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
-    }
+    struct ar_request *r = o.r;
     r->dialect = AR_DIALECT_COMPLETIONS;
-    struct reader x = {.a = a, .err = err, .r = r, .ext_tail = &r->ext, .stop_tail = &r->set.stop};
-    struct ar_jiter it = ar_json_iter(ar_json_root(doc));
+    struct reader x = {.a = a, .err = err, .r = r, .ext_tail = &r->ext};
+    struct ar_jiter it = ar_json_iter(o.root);
     while (c == AR_OK && ar_json_next(&it)) {
         c = read_field(&x, it.key, it.val);
     }
     if (c == AR_OK && !r->model.p) {
-        return fail_at(err, "model", "you must provide a model parameter");
+        return ar_fail_at(err, "model", "you must provide a model parameter");
     }
     if (c == AR_OK) {
         c = add_prompt(&x);
     }
     if (c == AR_OK && ar_arena_finish(a) != AR_OK) {
-        c = ar_fail(err, AR_TOO_LARGE, "the request needs too much memory");
+        c = ar_request_too_large(err);
     }
     *ret = c == AR_OK ? r : NULL;
     return c;

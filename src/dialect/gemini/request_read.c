@@ -427,9 +427,6 @@ enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
 static enum ar_code find_request(struct state *s, enum ar_op op, struct ar_jval *root)
 {
     struct ar_jval inner = {NULL, 0};
-    if (!ar_json_is(*root, AR_J_OBJECT)) {
-        return ar_fail(s->in.err, AR_INVALID_REQUEST, "the body must be a JSON object");
-    }
     if (op == AR_OP_COUNT) {
         inner = ar_gemini_get_lit(*root, "generateContentRequest");
     }
@@ -458,30 +455,24 @@ enum ar_code ar_gemini_decode_request(struct ar_str body, const struct ar_wire_i
                                       enum ar_op op, struct ar_arena *a, struct ar_request **ret,
                                       struct ar_err *err)
 {
-    struct ar_jdoc doc = in && in->doc ? *in->doc : (struct ar_jdoc){.nodes = NULL};
-    enum ar_code code = doc.nodes ? AR_OK : ar_json_parse(body, AR_JSON_DEPTH, a, &doc, err);
+    struct ar_opened o;
+    enum ar_code code = ar_request_open(body, in, a, &o, err);
     if (code != AR_OK) {
         return code;
     }
-    struct ar_request *r = ar_arena_new(a, struct ar_request);
+    struct ar_request *r = o.r;
     struct state s = {.in = {.a = a, .err = err}, .r = r};
-    if (!r) {
-        return ar_request_too_large(err);
-    }
     s.in.calls_tail = &s.in.calls;
     s.set = &r->set;
     s.ext_tail = &r->ext;
     r->dialect = ar_dialect_gemini.id;
-    struct ar_jval root = ar_json_root(&doc);
+    struct ar_jval root = o.root;
     code = find_request(&s, op, &root);
     if (code == AR_OK) {
         code = read_fields(&s, root, AR_LIT(""), fields, FIELDS);
     }
     if (code == AR_OK && ar_json_is_nil(ar_gemini_get_lit(root, "contents"))) {
-        code = ar_fail(err, AR_INVALID_REQUEST, "contents: required");
-        if (err) {
-            memcpy(err->at, "contents", sizeof "contents");
-        }
+        code = ar_fail_at(err, "contents", "contents: required");
     }
     if (code == AR_OK && ar_arena_finish(a) != AR_OK) {
         code = ar_request_too_large(err);

@@ -4,6 +4,7 @@
 #define AR_DIALECT_GEMINI_REQUEST_READ_H
 
 #include "dialect/gemini/gemini.h"
+#include "dialect/decode.h"
 
 /* Facing a client: what reading a request needs. Borrows all. */
 struct ar_gemini_call {

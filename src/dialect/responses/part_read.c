@@ -34,22 +34,12 @@ static enum ar_code add_media(struct ar_responses_in *in, enum ar_block_kind kin
 static enum ar_code read_url(struct ar_responses_in *in, struct ar_jval url, struct ar_media *m)
 {
     struct ar_str esc = ar_json_esc(url);
+    bool bad;
     m->from = AR_FROM_URL;
     m->data = esc;
-    if (!ar_str_has_prefix_nocase(esc, AR_LIT("data:"))) {
-        return AR_OK;
-    }
-    size_t comma = ar_str_find_char(esc, ',');
-    struct ar_str head = ar_str_head(ar_str_from(esc, 5), comma - 5);
-    head = ar_json_unescape_in(head, in->a);
-    if (comma >= esc.n || ar_str_find_nocase(head, AR_LIT(";base64")) >= head.n) {
-        return ar_json_wrong(url, "an http(s) URL or a data: URL in base64", in->err);
-    }
-    size_t semi = ar_str_find_char(head, ';');
-    m->from = AR_FROM_B64;
-    m->mime = semi > 0 ? ar_str_head(head, semi) : (struct ar_str){0};
-    m->data = ar_str_from(esc, comma + 1);
-    return AR_OK;
+    return ar_take_data_url(esc, in->a, m, &bad) && bad
+               ? ar_json_wrong(url, "an http(s) URL or a data: URL in base64", in->err)
+               : AR_OK;
 }
 
 static enum ar_code read_text(struct ar_responses_in *in, struct ar_jval part,

@@ -73,16 +73,8 @@ static enum ar_code read_instructions(struct ar_responses_in *in, struct ar_jval
 
 static enum ar_code read_int(struct ar_responses_in *in, struct ar_jval v, struct ar_int *ret)
 {
-    ret->tri = ar_json_is_nil(v) ? AR_NULL : AR_SET;
-    enum ar_code c = ret->tri == AR_NULL ? AR_OK : ar_json_i64(v, &ret->i, in->err);
+    enum ar_code c = ar_take_int(v, ret, in->err);
     return c == AR_OK && ret->i < 0 ? ar_json_wrong(v, "0 or more", in->err) : c;
-}
-
-static enum ar_code read_num(struct ar_responses_in *in, struct ar_jval v, struct ar_num *ret)
-{
-    ret->tri = ar_json_is_nil(v) ? AR_NULL : AR_SET;
-    ret->src = ar_json_raw(v);
-    return ret->tri == AR_NULL ? AR_OK : ar_json_double(v, &ret->d, in->err);
 }
 
 static enum ar_code read_max(struct ar_responses_in *in, struct ar_jval v)
@@ -97,12 +89,12 @@ static enum ar_code read_top_logprobs(struct ar_responses_in *in, struct ar_jval
 
 static enum ar_code read_temperature(struct ar_responses_in *in, struct ar_jval v)
 {
-    return read_num(in, v, &in->r->set.temperature);
+    return ar_take_num(v, &in->r->set.temperature, in->err);
 }
 
 static enum ar_code read_top_p(struct ar_responses_in *in, struct ar_jval v)
 {
-    return read_num(in, v, &in->r->set.top_p);
+    return ar_take_num(v, &in->r->set.top_p, in->err);
 }
 
 static enum ar_code read_parallel(struct ar_responses_in *in, struct ar_jval v)
@@ -322,34 +314,26 @@ enum ar_code ar_responses_decode_request(struct ar_str body, const struct ar_wir
                                          struct ar_err *err)
 {
     (void)op; /* counting takes every field (PROTOCOLS 10.2) */
-    struct ar_jdoc *doc = ar_arena_new(a, struct ar_jdoc);
-    struct ar_request *r = ar_arena_new(a, struct ar_request);
-    struct ar_responses_in rd = {.a = a, .err = err, .r = r};
-    if (!doc || !r) {
-        return ar_request_too_large(rd.err);
-    }
-    *doc = in && in->doc ? *in->doc : (struct ar_jdoc){.nodes = NULL};
-    enum ar_code c = doc->nodes ? AR_OK : ar_json_parse(body, AR_JSON_DEPTH, a, doc, err);
+    struct ar_opened o;
+    enum ar_code c = ar_request_open(body, in, a, &o, err);
     if (c != AR_OK) {
         return c;
     }
-    struct ar_jval root = ar_json_root(doc);
-    if (!ar_json_is(root, AR_J_OBJECT)) {
-        return ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
-    }
+    struct ar_request *r = o.r;
+    struct ar_responses_in rd = {.a = a, .err = err, .r = r};
     rd.turn_tail = &r->turns;
     rd.system_tail = &r->system;
     rd.tool_tail = &r->tools;
     rd.ext_tail = &r->ext;
     r->dialect = AR_DIALECT_RESPONSES;
-    r->wire = doc;
+    r->wire = o.doc;
     r->set.show = AR_SHOW_OMITTED;
     if (in) {
         r->set.betas = in->beta;
         r->set.version = in->version;
     }
     ar_map_init(&rd.names, 0);
-    c = read_root(&rd, root);
+    c = read_root(&rd, o.root);
     ar_map_done(&rd.names);
     if (c == AR_OK && ar_arena_finish(a) != AR_OK) {
         c = ar_request_too_large(rd.err);

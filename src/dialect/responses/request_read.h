@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "dialect/responses/responses.h"
+#include "dialect/decode.h"
 
 /* What reading a request needs: the first failure ends it. Borrows all. */
 struct ar_responses_in {
