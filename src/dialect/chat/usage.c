@@ -3,7 +3,7 @@
  * Negative ones are not believed. */
 #include "dialect/chat/chat.h"
 
-/* Names of counters: official ones, then what compatible places say. */
+/* Names of counters: official ones, those of Responses, then what compatible places say. */
 enum {
     U_IN,
     U_IN_OTHER,
@@ -11,7 +11,9 @@ enum {
     U_OUT_OTHER,
     U_TOTAL,
     U_IN_DETAILS,
+    U_IN_DETAILS_OTHER,
     U_OUT_DETAILS,
+    U_OUT_DETAILS_OTHER,
     U_CACHE_HIT,
     U_CACHED,
     U_CACHE_CREATED,
@@ -24,15 +26,27 @@ static const struct ar_str COUNTERS[U_COUNT] = {
     [U_OUT_OTHER] = AR_LIT_INIT("output_tokens"),
     [U_TOTAL] = AR_LIT_INIT("total_tokens"),
     [U_IN_DETAILS] = AR_LIT_INIT("prompt_tokens_details"),
+    [U_IN_DETAILS_OTHER] = AR_LIT_INIT("input_tokens_details"),
     [U_OUT_DETAILS] = AR_LIT_INIT("completion_tokens_details"),
+    [U_OUT_DETAILS_OTHER] = AR_LIT_INIT("output_tokens_details"),
     [U_CACHE_HIT] = AR_LIT_INIT("prompt_cache_hit_tokens"), /* DeepSeek */
     [U_CACHED] = AR_LIT_INIT("cached_tokens"),              /* Moonshot and others */
     [U_CACHE_CREATED] = AR_LIT_INIT("cache_creation_input_tokens"),
 };
-enum { D_CACHED, D_CACHE_WRITE, D_CACHE_CREATED, D_AUDIO, D_IMAGE, D_REASONING, D_COUNT };
+enum {
+    D_CACHED,
+    D_CACHE_WRITE,
+    D_CACHE_WRITE_MORE,
+    D_CACHE_CREATED,
+    D_AUDIO,
+    D_IMAGE,
+    D_REASONING,
+    D_COUNT
+};
 static const struct ar_str DETAILS[D_COUNT] = {
     [D_CACHED] = AR_LIT_INIT("cached_tokens"),
     [D_CACHE_WRITE] = AR_LIT_INIT("cache_write_tokens"),
+    [D_CACHE_WRITE_MORE] = AR_LIT_INIT("cache_write_tokens_details"),
     [D_CACHE_CREATED] = AR_LIT_INIT("cache_creation_tokens"),
     [D_AUDIO] = AR_LIT_INIT("audio_tokens"),
     [D_IMAGE] = AR_LIT_INIT("image_tokens"),
@@ -52,8 +66,9 @@ void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret)
 {
     struct ar_jval u[U_COUNT], in[D_COUNT], out[D_COUNT];
     ar_json_pick(usage, COUNTERS, U_COUNT, u);
-    ar_json_pick(u[U_IN_DETAILS], DETAILS, D_COUNT, in);
-    ar_json_pick(u[U_OUT_DETAILS], DETAILS, D_COUNT, out);
+    ar_json_pick(u[u[U_IN_DETAILS].doc ? U_IN_DETAILS : U_IN_DETAILS_OTHER], DETAILS, D_COUNT, in);
+    ar_json_pick(u[u[U_OUT_DETAILS].doc ? U_OUT_DETAILS : U_OUT_DETAILS_OTHER], DETAILS, D_COUNT,
+                 out);
     ar_usage_clear(ret);
     read_count(u[U_IN], &ret->in_total);
     read_count(u[U_IN_OTHER], &ret->in_total);
@@ -63,13 +78,18 @@ void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret)
     read_count(u[U_CACHE_HIT], &ret->in_cached);
     read_count(u[U_CACHED], &ret->in_cached);
     read_count(in[D_CACHE_WRITE], &ret->in_cache_write);
+    if (in[D_CACHE_WRITE_MORE].doc) {
+        struct ar_jval more = in[D_CACHE_WRITE_MORE];
+        read_count(ar_json_get_lit(more, "ttl_30m_tokens"), &ret->in_cache_write_short);
+        read_count(ar_json_get_lit(more, "ttl_12h_tokens"), &ret->in_cache_write_long);
+    }
     read_count(in[D_CACHE_CREATED], &ret->in_cache_write);
     read_count(u[U_CACHE_CREATED], &ret->in_cache_write);
     read_count(in[D_AUDIO], &ret->in_audio);
     read_count(in[D_IMAGE], &ret->in_image);
     read_count(out[D_REASONING], &ret->out_reasoning);
     read_count(out[D_AUDIO], &ret->out_audio);
-    /* xAI counts reasoning apart from completion_tokens; the total gives it away. */
+    /* xAI and others count reasoning apart from the output; the total gives it away. */
     int64_t total = -1;
     read_count(u[U_TOTAL], &total);
     if (ret->out_total >= 0 && ret->out_reasoning > 0 &&
