@@ -132,9 +132,10 @@ static bool write_events(struct ar_flow *f, struct ar_str whole, struct ar_buf *
 
 struct ar_str ar_follow_end_name(struct ar_str whole)
 {
-    return ar_str_has(whole, AR_LIT("\"status\":\"incomplete\"")) ? AR_LIT("response.incomplete")
-           : ar_str_has(whole, AR_LIT("\"status\":\"failed\""))   ? AR_LIT("response.failed")
-                                                                  : AR_LIT("response.completed");
+    struct ar_str status = ar_stored_member(whole, AR_LIT("status"));
+    return ar_str_is_lit(status, "\"incomplete\"") ? AR_LIT("response.incomplete")
+           : ar_str_is_lit(status, "\"failed\"")   ? AR_LIT("response.failed")
+                                                   : AR_LIT("response.completed");
 }
 
 void ar_follow_put_end(struct ar_str name, int64_t number, struct ar_str whole, struct ar_buf *out)

@@ -14,6 +14,19 @@
 
 enum { ITEMS_DEFAULT = 20, ITEMS_MAX = 100 };
 
+struct ar_str ar_stored_member(struct ar_str whole, struct ar_str key)
+{
+    struct ar_arena a;
+    struct ar_jdoc doc;
+    struct ar_str raw = {NULL, 0};
+    ar_arena_init(&a, 4 * whole.n + 65536);
+    if (ar_json_parse(whole, 1, &a, &doc, NULL) == AR_OK) {
+        raw = ar_json_raw(ar_json_get(ar_json_root(&doc), key));
+    }
+    ar_arena_done(&a);
+    return raw;
+}
+
 struct ar_stored_place ar_stored_read(struct ar_flow *f, struct ar_str root)
 {
     struct ar_str rest = ar_str_from(f->path, root.n);
@@ -292,7 +305,8 @@ static enum ar_next cancel(struct ar_flow *f, const struct ar_stored_place *p,
                            const struct ar_kept *k)
 {
     struct ar_buf *out = &f->seat.sink.out;
-    if (k->state == AR_KEPT_DONE && !ar_str_has(k->whole, AR_LIT("\"background\":true"))) {
+    if (k->state == AR_KEPT_DONE &&
+        !ar_str_is_lit(ar_stored_member(k->whole, AR_LIT("background")), "true")) {
         return ar_flow_fail(f, AR_INVALID_REQUEST, "Cannot cancel a synchronous response.");
     }
     if (k->state == AR_KEPT_RUNNING) {

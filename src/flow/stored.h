@@ -12,6 +12,10 @@ struct ar_stored_place {
 };
 struct ar_stored_place ar_stored_read(struct ar_flow *f, struct ar_str root);
 
+/* A member of a stored response itself, never one of what lies inside (metadata, items); raw, a
+ * span of whole; p NULL: there is none. */
+struct ar_str ar_stored_member(struct ar_str whole, struct ar_str key);
+
 /* The sink's content is the answer. */
 enum ar_next ar_stored_answer(struct ar_flow *f);
 /* 404 of something with that id. */

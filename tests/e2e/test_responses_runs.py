@@ -246,6 +246,18 @@ def test_a_failed_run_is_streamed(gateway, upstream):
     assert events[-1][0] == "response.failed" and "no such thing" in events[-1][1]["response"]["error"]["message"]
 
 
+def test_what_a_client_says_of_status_is_not_the_status(gateway, upstream):
+    """Metadata named as members of a response are metadata: the replayed end is that of the answer, and nothing ran behind."""
+    upstream.handler = lambda request, reply: wire.whole(wire.chat_answer("fine"))(request, reply)
+    gate = gateway({"upstreams": [place("openai-compatible", upstream, dialects=["chat"])]})
+    tool = {"type": "function", "name": "t", "parameters": {"type": "object", "properties": {"background": True}}, "strict": False}
+    asked = {"model": MODEL, "input": "hi", "metadata": {"status": "failed"}, "tools": [tool]}
+    id = gate.ask("POST", PATH, asked, WHO).json["id"]
+    events = read_events(gate, f"{PATH}/{id}?stream=true")
+    assert events[-1][0] == "response.completed" and text_of(events) == "fine"
+    assert gate.ask("POST", f"{PATH}/{id}/cancel", {}, WHO).status == 400
+
+
 def test_a_run_over_its_memory_says_so(gateway, upstream):
     """The events of a run are bounded by recall.response_memory; its reader is not told that it is complete."""
     def much(request, reply):
