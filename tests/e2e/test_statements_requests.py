@@ -892,11 +892,13 @@ def test_a_schema_to_anthropic(to_anthropic):
 @p("P-113")
 @pytest.mark.parametrize("where", ["output_config", "output_format"])
 def test_a_schema_to_chat(to_chat, where):
-    form = {"type": "json_schema", "schema": SCHEMA}
+    inner = {**SCHEMA["properties"]["a"], "additionalProperties": False}
+    closed = {**SCHEMA, "properties": {"a": inner}, "additionalProperties": False}  # as Anthropic wants it
+    form = {"type": "json_schema", "schema": closed}
     more = {"output_config": {"format": form}} if where == "output_config" else {"output_format": form}
     sent, _ = to_chat.carry(claude(user(), **more))
     assert sent["response_format"] == {"type": "json_schema", "json_schema": {
-        "name": "response", "schema": SCHEMA, "strict": True}}
+        "name": "response", "schema": closed, "strict": True}}
 
 
 @p("P-111")

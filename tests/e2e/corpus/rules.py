@@ -156,6 +156,8 @@ def anthropic_to_chat(body):
     add(any(b["type"] == "compaction" and not b.get("content") for _, b in blocks), "6.9",
         "compacted history belongs to its vendor", "refuse", ("compact",))
     add(body.get("thread"), "6.9", "thread", "refuse", ("thread",))
+    add(target_model("anthropic", body) == PLAIN and (body.get("max_tokens") or 0) > MOST, "6.8",
+        "a limit over what the model gives", "warn", ("max_tokens",))
     add(has("web_search"), "6.3", "web search, where the upstream has none", "may_warn", ("web_search", "tools"))
     add(has("web_fetch") or has("advisor"), "6.3", "a server tool without a counterpart", "may_refuse",
         ("web_fetch", "advisor", "tools"))
@@ -190,7 +192,7 @@ RULES = {"chat": chat_to_anthropic, "anthropic": anthropic_to_chat}
 
 # ---------------------------------------------------------------- the expected request
 
-REASONS = "gpt-5"
+REASONS, PLAIN, MOST = "gpt-5.2", "gpt-4.1", 32768  # MOST: what the plain one gives
 
 
 def target_model(dialect, body):
@@ -198,7 +200,7 @@ def target_model(dialect, body):
     if dialect == "chat":
         return "claude-sonnet-4-5"
     effort = (body.get("output_config") or {}).get("effort")
-    return REASONS if body.get("thinking") or effort else "gpt-4.1"
+    return REASONS if body.get("thinking") or effort else PLAIN
 
 
 def check_to_anthropic(body, sent):
@@ -320,7 +322,7 @@ def check_to_chat(body, sent):
     assert (want.parallel is False) == (got.parallel is False)
     asked, there = want.settings, got.settings
     assert there["stream"] == asked["stream"] and there["stop"] == asked["stop"]
-    assert there["max_tokens"] == asked["max_tokens"], there
+    assert there["max_tokens"] == (min(asked["max_tokens"], MOST) if sent["model"] == PLAIN else asked["max_tokens"]), there
     if asked["stream"]:
         assert sent["stream_options"]["include_usage"] is True, sent.get("stream_options")
     if sent["model"] != REASONS:
