@@ -12,7 +12,6 @@ struct ar_loader {
     struct ar_err *err;
     const char *(*getenv_fn)(const char *);
     struct ar_str env_host;
-    bool env_upstream; /* some ANYROUTER_* variable asks for that upstream */
 };
 
 /* Index of an option's row, or AR_OPTION_COUNT; its field in the struct at base. */

@@ -20,7 +20,6 @@ struct ar_recalled {
     bool has_tenant;
     bool keeps;             /* the answer is to be stored, if it is not native */
     bool is_expanded;       /* the body is not the client's any more */
-    bool is_missing;        /* nobody here knows the id: only the caller's own key may ask for it */
     bool is_run;            /* a background run: no client; stored under its own id */
     bool is_hidden;         /* store: false in a conversation: a turn of it, but no response */
     bool is_exchange;       /* passed through, but an exchange with a model like any other */

@@ -1,10 +1,5 @@
-/* The row of the Chat Completions dialect (PROTOCOLS 1), and the small readers that all its files
- * use. It owns nothing: each member is a pure function of its arguments. The files by role:
- * outline.c request_read.c message_read.c part_read.c message_read_assistant.c tools_read.c read a
- * client's request; request_write.c message_write.c part_write.c reason_write.c tools_write.c write
- * one for an upstream; response.c answer_write.c usage.c do whole answers; stream_read.c
- * stream_read_call.c stream_relay.c stream_write.c the streamed ones; error.c both directions of
- * errors. */
+/* OpenAI Chat Completions as a dialect (PROTOCOLS 1): the row of functions, and what all files of
+ * the folder use. What each function does is in the file that its name tells. Owns nothing. */
 #include "dialect/chat/chat.h"
 
 struct ar_str ar_chat_key(struct ar_str key, struct ar_arena *a)

@@ -1,13 +1,12 @@
-/* Shared inside the folder: what the files of the Chat Completions dialect offer each other.
- * Contracts of the members of ar_dialect_chat are in dialect/dialect.h. Source: PROTOCOLS 1, 6-9.
- */
+/* What the files of the chat dialect share; of it responses/ and completions/ use errors, usage and
+ * the native stream, which are the same wire. Contracts of the members of ar_dialect_chat are in
+ * dialect/dialect.h. Wire: PROTOCOLS 1. Pure; any thread. */
 #ifndef AR_DIALECT_CHAT_CHAT_H
 #define AR_DIALECT_CHAT_CHAT_H
 
 #include "dialect/shared.h"
 
-/* outline.c, request_read.c, request_write.c, response.c, error.c, stream_read.c, stream_write.c:
- * members of the row. */
+/* The members of struct ar_dialect, by file. */
 enum ar_code ar_chat_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
                              struct ar_err *err);
 enum ar_code ar_chat_decode_request(struct ar_str body, const struct ar_wire_in *in, enum ar_op op,
@@ -41,7 +40,7 @@ void ar_chat_writer_done(struct ar_writer *w);
 struct ar_str ar_chat_key(struct ar_str key, struct ar_arena *a);
 
 /* Does the value of an error member tell of one? As the SDKs test it: null, false and "" do not.
- * error.c */
+ * error_read.c */
 bool ar_chat_is_error(struct ar_jval v);
 
 /* Members of a usage object, with the wire's fallbacks. usage.c */
