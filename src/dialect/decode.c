@@ -1,4 +1,4 @@
-/* What the readers of clients' requests do alike. Values are taken as they are: what is legal for a
+/* What the readers do alike. Values are taken as they are: what is legal for a
  * model is for the upstream to say. Owns nothing: arena and spans of the body. */
 #include "dialect/decode.h"
 
@@ -20,6 +20,18 @@ enum ar_code ar_request_open(struct ar_str body, const struct ar_wire_in *in, st
     return ar_json_is(ret->root, AR_J_OBJECT)
                ? AR_OK
                : ar_fail(err, AR_INVALID_REQUEST, "the body must be a JSON object");
+}
+
+bool ar_has_envelope(const struct ar_jdoc *doc)
+{
+    struct ar_str head = AR_LIT("\"ar1.");
+    for (uint32_t i = 0; i < doc->count; i++) {
+        const struct ar_jnode *n = &doc->nodes[i];
+        if (n->end - n->at > head.n && memcmp(doc->src.p + n->at, head.p, head.n) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum ar_code ar_fail_at(struct ar_err *err, const char *at, const char *note)
@@ -94,4 +106,19 @@ bool ar_take_data_url(struct ar_str esc, struct ar_arena *a, struct ar_media *m,
     m->mime = semi > 0 ? ar_str_head(head, semi) : (struct ar_str){0};
     m->data = ar_str_from(esc, comma + 1);
     return true;
+}
+
+struct ar_str ar_take_error_text(struct ar_jval v, struct ar_arena *a)
+{
+    struct ar_str s = {0};
+    if (ar_json_is(v, AR_J_STRING)) {
+        s = ar_json_unescape_in(ar_json_esc(v), a);
+    } else if (ar_json_is(v, AR_J_NUMBER)) {
+        s = ar_json_raw(v);
+    }
+    size_t n = s.n < AR_ERROR_TEXT_MAX ? s.n : AR_ERROR_TEXT_MAX;
+    while (n > 0 && n < s.n && ((unsigned char)s.p[n] & 0xC0U) == 0x80U) {
+        n--;
+    }
+    return s.p ? ar_arena_copy(a, ar_str_head(s, n)) : s;
 }

@@ -14,6 +14,8 @@ struct ar_opened {
 /* Takes the tape that in has, or makes one. Errors: AR_INVALID_REQUEST, AR_TOO_LARGE. */
 enum ar_code ar_request_open(struct ar_str body, const struct ar_wire_in *in, struct ar_arena *a,
                              struct ar_opened *ret, struct ar_err *err) AR_MUST;
+/* Is there a string that begins like an envelope (ir/opaque.h)? */
+bool ar_has_envelope(const struct ar_jdoc *doc);
 /* AR_INVALID_REQUEST at the path. */
 enum ar_code ar_fail_at(struct ar_err *err, const char *at, const char *note);
 
@@ -30,5 +32,10 @@ enum ar_code ar_take_stops(struct ar_jval v, struct ar_arena *a, struct ar_name 
 /* "data:image/png;base64,AAAA" (esc) as mime and data. false: it is no data URL, and m is as it
  * was; *ret_bad: it is one, without base64. */
 bool ar_take_data_url(struct ar_str esc, struct ar_arena *a, struct ar_media *m, bool *ret_bad);
+
+/* Of an error's object: decoded copy of a string, or a number's spelling, cut between characters.
+ */
+enum { AR_ERROR_TEXT_MAX = 2048 };
+struct ar_str ar_take_error_text(struct ar_jval v, struct ar_arena *a);
 
 #endif

@@ -94,7 +94,7 @@ void ar_undo_history(struct ar_undo_list *l, const struct ar_request *r, bool ke
     ar_map_done(&listed);
 }
 
-/* --- documents --- */
+/* --- texts --- */
 
 bool ar_is_text_document(const struct ar_block *b)
 {
@@ -134,6 +134,15 @@ struct ar_str ar_document_text(const struct ar_block *b, struct ar_arena *a)
     struct ar_str s = ar_arena_copy(a, ar_buf_view(&t));
     ar_buf_done(&t);
     return s.p ? s : AR_LIT("");
+}
+
+struct ar_str ar_schema_line(const struct ar_settings *s, struct ar_arena *a)
+{
+    struct ar_str schema = ar_json_escape_in(s->schema, a);
+    struct ar_str text = ar_arena_fmt(
+        a, "Respond with one JSON value that matches this JSON Schema, and nothing else:\\n%.*s",
+        AR_FMT(schema));
+    return text.p ? text : AR_LIT("");
 }
 
 /* --- effort --- */

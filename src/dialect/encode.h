@@ -38,6 +38,11 @@ bool ar_is_text_document(const struct ar_block *b);
 /* The same in <document> tags, escaped. Arena; empty without memory. */
 struct ar_str ar_document_text(const struct ar_block *b, struct ar_arena *a);
 
+/* What a model is told that has no field for the shape of its output, escaped. The line with the
+ * schema: arena. */
+#define AR_JSON_LINE "Respond with one JSON object and nothing else."
+struct ar_str ar_schema_line(const struct ar_settings *s, struct ar_arena *a);
+
 /* Effort that the client wants, UNSET: says nothing; and the level as far as the model goes, NONE
  * or a lower one where it does not know the word. */
 enum ar_effort ar_effort_wanted(const struct ar_settings *s);

@@ -2,8 +2,7 @@
  * (llama.cpp and relays), plain text and HTML; by status first, then refined by type and text
  * (PROTOCOLS 9.2), down to whose fault it is. Owns nothing. */
 #include "dialect/anthropic/anthropic.h"
-
-enum { MESSAGE_MAX = 2048 };
+#include "dialect/decode.h"
 
 /* Which status an error type stands for, when there is none: an error event, or an error object
  * with 200. */
@@ -159,36 +158,20 @@ static void classify(struct ar_fault *f, int status)
     }
 }
 
-/* dec copy of a string (or a number's spelling), cut at the limit between characters. */
-static struct ar_str text_of(struct ar_jval v, struct ar_arena *a)
-{
-    struct ar_str s = {0};
-    if (ar_json_is(v, AR_J_STRING)) {
-        s = ar_json_unescape_in(ar_json_esc(v), a);
-    } else if (ar_json_is(v, AR_J_NUMBER)) {
-        s = ar_json_raw(v);
-    }
-    size_t n = s.n < MESSAGE_MAX ? s.n : MESSAGE_MAX;
-    while (n > 0 && n < s.n && ((unsigned char)s.p[n] & 0xC0U) == 0x80U) {
-        n--;
-    }
-    return s.p ? ar_arena_copy(a, ar_str_head(s, n)) : s;
-}
-
 void ar_anthropic_fault_of(int status, struct ar_jval root, struct ar_arena *a,
                            struct ar_fault *ret)
 {
     struct ar_jval error = ar_json_get_lit(root, "error");
     struct ar_jval of = ar_json_is(error, AR_J_OBJECT) ? error : root;
     *ret = (struct ar_fault){.upstream_status = status, .retry_after_ms = -1};
-    ret->message =
-        text_of(ar_json_is(error, AR_J_STRING) ? error : ar_json_get_lit(of, "message"), a);
+    ret->message = ar_take_error_text(
+        ar_json_is(error, AR_J_STRING) ? error : ar_json_get_lit(of, "message"), a);
     if (!ret->message.p) {
-        ret->message = text_of(ar_json_get_lit(of, "detail"), a);
+        ret->message = ar_take_error_text(ar_json_get_lit(of, "detail"), a);
     }
-    ret->vendor_type = text_of(ar_json_get_lit(of, "type"), a);
-    ret->vendor_code = text_of(ar_json_get_lit(of, "code"), a);
-    ret->param = text_of(ar_json_get_lit(of, "param"), a);
+    ret->vendor_type = ar_take_error_text(ar_json_get_lit(of, "type"), a);
+    ret->vendor_code = ar_take_error_text(ar_json_get_lit(of, "code"), a);
+    ret->param = ar_take_error_text(ar_json_get_lit(of, "param"), a);
     struct ar_jval details = ar_json_get_lit(of, "details");
     if (ar_json_is(details, AR_J_OBJECT)) {
         ret->details = ar_arena_copy(a, ar_json_raw(details));
@@ -217,7 +200,7 @@ void ar_anthropic_decode_error(int status, struct ar_str body, struct ar_arena *
         root = ar_json_root(&doc);
     }
     ar_anthropic_fault_of(status, root, a, ret);
-    struct ar_str plain = ar_str_trim(ar_str_head(body, MESSAGE_MAX));
+    struct ar_str plain = ar_str_trim(ar_str_head(body, AR_ERROR_TEXT_MAX));
     if (!root.doc && plain.n > 0 && plain.p[0] != '<') { /* neither JSON nor HTML: a sentence */
         struct ar_str esc = ar_json_escape_in(plain, a); /* mends broken UTF-8 */
         ret->message = esc.p ? ar_json_unescape_in(esc, a) : esc;

@@ -4,6 +4,7 @@
  * parsers the first: a way round model checks (PROTOCOLS 0.4). Owns nothing: spans are of the body,
  * texts of the body or the arena. */
 #include "dialect/anthropic/anthropic.h"
+#include "dialect/decode.h"
 
 #include <stdio.h>
 
@@ -112,19 +113,6 @@ static enum ar_code read_value(unsigned key, struct ar_jval v, struct ar_str bod
     }
 }
 
-/* A string that begins like an envelope (ir/opaque.h). */
-static bool has_envelope(const struct ar_jdoc *doc)
-{
-    struct ar_str head = AR_LIT("\"ar1.");
-    for (uint32_t i = 0; i < doc->count; i++) {
-        const struct ar_jnode *n = &doc->nodes[i];
-        if (n->end - n->at > head.n && memcmp(doc->src.p + n->at, head.p, head.n) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 enum ar_code ar_anthropic_outline(struct ar_str body, struct ar_arena *a, struct ar_outline *ret,
                                   struct ar_err *err)
 {
@@ -141,7 +129,7 @@ enum ar_code ar_anthropic_outline(struct ar_str body, struct ar_arena *a, struct
     }
     o.brace_at = doc.nodes[root.i].at + 1;
     o.is_empty = ar_json_count(root) == 0;
-    o.has_envelope = has_envelope(&doc);
+    o.has_envelope = ar_has_envelope(&doc);
     unsigned seen = 0;
     bool kept = false;
     for (struct ar_jiter it = ar_json_iter(root); ar_json_next(&it);) {

@@ -59,15 +59,10 @@ static void put_line(struct ar_anthropic_enc *e, struct ar_str esc)
 static void put_lines(struct ar_anthropic_enc *e)
 {
     if (e->json_line) {
-        put_line(e, AR_LIT("Respond with one JSON object and nothing else."));
+        put_line(e, AR_LIT(AR_JSON_LINE));
     }
     if (e->schema_line) {
-        struct ar_str schema = ar_json_escape_in(e->r->set.schema, e->a);
-        struct ar_str text = ar_arena_fmt(
-            e->a,
-            "Respond with one JSON value that matches this JSON Schema, and nothing else:\\n%.*s",
-            AR_FMT(schema));
-        put_line(e, text.p ? text : AR_LIT(""));
+        put_line(e, ar_schema_line(&e->r->set, e->a));
     }
     if (e->call_line && e->choice == AR_CHOICE_NAMED) {
         struct ar_str name = ar_json_escape_in(e->choice_name, e->a);

@@ -3,8 +3,9 @@
  * goes next. A bad key comes as 400 and is the key's fault; how long to wait is in RetryInfo. Owns
  * nothing. */
 #include "dialect/gemini/gemini.h"
+#include "dialect/decode.h"
 
-enum { MESSAGE_MAX = 2048, BODY_MAX = 65536 };
+enum { BODY_MAX = 65536 };
 
 /* What the status alone says; the first row that covers it. */
 static const struct {
@@ -70,22 +71,6 @@ static const struct {
     {400, AR_LIT_INIT("model is not supported"), AR_MODEL_NOT_FOUND, AR_OF_MODEL},
 };
 
-/* Decoded copy of a string, cut at the limit between characters. */
-static struct ar_str text_of(struct ar_jval v, struct ar_arena *a)
-{
-    struct ar_str s = {NULL, 0};
-    if (ar_json_is(v, AR_J_STRING)) {
-        s = ar_json_unescape_in(ar_json_esc(v), a);
-    } else if (ar_json_is(v, AR_J_NUMBER)) {
-        s = ar_json_raw(v);
-    }
-    size_t n = s.n < MESSAGE_MAX ? s.n : MESSAGE_MAX;
-    while (n > 0 && n < s.n && ((unsigned char)s.p[n] & 0xC0U) == 0x80U) {
-        n--;
-    }
-    return s.p ? ar_arena_copy(a, ar_str_head(s, n)) : s;
-}
-
 /* "12s" or "0.5s" -> milliseconds; -1: no such thing. */
 static int64_t delay_ms(struct ar_str s)
 {
@@ -106,14 +91,14 @@ static struct ar_str read_details(struct ar_jval list, struct ar_arena *a, struc
         struct ar_jval r = ar_json_get_lit(it.val, "reason"),
                        delay = ar_json_get_lit(it.val, "retryDelay");
         if (ar_json_is(r, AR_J_STRING)) {
-            reason = text_of(r, a);
+            reason = ar_take_error_text(r, a);
         }
         if (ar_json_is(delay, AR_J_STRING)) {
             f->retry_after_ms = delay_ms(ar_json_esc(delay));
         }
         struct ar_jval broken = ar_json_at(ar_json_get_lit(it.val, "fieldViolations"), 0);
         if (ar_json_is(ar_json_get_lit(broken, "field"), AR_J_STRING)) {
-            f->param = text_of(ar_json_get_lit(broken, "field"), a);
+            f->param = ar_take_error_text(ar_json_get_lit(broken, "field"), a);
         }
     }
     return reason;
@@ -174,15 +159,16 @@ void ar_gemini_decode_error(int status, struct ar_str body, struct ar_arena *a,
     }
     struct ar_jval e = ar_json_get_lit(root, "error");
     struct ar_jval of = ar_json_is(e, AR_J_OBJECT) ? e : root;
-    struct ar_str plain = ar_str_trim(ar_str_head(body, MESSAGE_MAX));
+    struct ar_str plain = ar_str_trim(ar_str_head(body, AR_ERROR_TEXT_MAX));
     if (root.doc) {
-        f.message = text_of(ar_json_is(e, AR_J_STRING) ? e : ar_json_get_lit(of, "message"), a);
+        f.message =
+            ar_take_error_text(ar_json_is(e, AR_J_STRING) ? e : ar_json_get_lit(of, "message"), a);
     } else if (plain.n > 0 && plain.p[0] != '<') {       /* neither JSON nor HTML: a sentence */
         struct ar_str esc = ar_json_escape_in(plain, a); /* mends broken UTF-8 */
         f.message = esc.p ? ar_json_unescape_in(esc, a) : esc;
     }
-    f.vendor_type = text_of(ar_json_get_lit(of, "status"), a);
-    f.vendor_code = text_of(ar_json_get_lit(of, "code"), a);
+    f.vendor_type = ar_take_error_text(ar_json_get_lit(of, "status"), a);
+    f.vendor_code = ar_take_error_text(ar_json_get_lit(of, "code"), a);
     struct ar_str reason = read_details(ar_json_get_lit(of, "details"), a, &f);
     judge(&f, status < 400 ? told_status(&f) : status, reason);
     f.raw_body = body.n > 0 && body.n <= BODY_MAX ? ar_arena_copy(a, body) : (struct ar_str){0};

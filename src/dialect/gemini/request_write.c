@@ -72,15 +72,10 @@ void ar_gemini_close_or_drop(struct ar_gemini_enc *e, struct ar_jw before, size_
 static void put_lines(struct ar_gemini_enc *e)
 {
     if (e->json_line) {
-        ar_gemini_put_text(e, AR_LIT("Respond with one JSON object and nothing else."));
+        ar_gemini_put_text(e, AR_LIT(AR_JSON_LINE));
     }
     if (e->schema_line) {
-        struct ar_str schema = ar_json_escape_in(e->r->set.schema, e->a);
-        struct ar_str text = ar_arena_fmt(
-            e->a,
-            "Respond with one JSON value that matches this JSON Schema, and nothing else:\\n%.*s",
-            AR_FMT(schema));
-        ar_gemini_put_text(e, text.p ? text : AR_LIT(""));
+        ar_gemini_put_text(e, ar_schema_line(&e->r->set, e->a));
     }
 }
 

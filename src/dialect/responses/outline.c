@@ -4,6 +4,7 @@
  * parsers the first (PROTOCOLS 0.4). Types are checked only where a wrong one would mislead the
  * gateway itself. Owns nothing: spans are of the body, texts of the body or the arena. */
 #include "dialect/responses/responses.h"
+#include "dialect/decode.h"
 
 #include <stdio.h>
 
@@ -170,19 +171,6 @@ static enum ar_code read_member(enum key k, struct ar_jval v, struct ar_arena *a
     }
 }
 
-/* A string that begins like an envelope (ir/opaque.h). */
-static bool has_envelope(const struct ar_jdoc *doc)
-{
-    struct ar_str head = AR_LIT("\"ar1.");
-    for (uint32_t i = 0; i < doc->count; i++) {
-        const struct ar_jnode *n = &doc->nodes[i];
-        if (n->end - n->at > head.n && memcmp(doc->src.p + n->at, head.p, head.n) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum ar_code refuse_twice(enum key k, struct ar_err *err)
 {
     enum ar_code c = ar_fail(err, AR_INVALID_REQUEST, "%.*s: given twice", AR_FMT(KEYS[k]));
@@ -233,7 +221,7 @@ enum ar_code ar_responses_outline(struct ar_str body, struct ar_arena *a, struct
     }
     o.brace_at = span_of(root).at + 1;
     o.is_empty = ar_json_count(root) == 0;
-    o.has_envelope = has_envelope(&o.doc);
+    o.has_envelope = ar_has_envelope(&o.doc);
     c = walk(body, a, &o, err);
     if (c == AR_OK && !o.model.p) {
         c = ar_fail(err, AR_INVALID_REQUEST, "model: required");

@@ -205,10 +205,9 @@ void ar_responses_lose_block(struct ar_responses_enc *e, const struct ar_block *
         refuse(e, "compaction", "the compacted history belongs to its vendor");
         return;
     case AR_OPAQUE_ITEM:
-        ar_responses_lose(
-            e, ar_str_is_lit(b->name, "container_upload") ? AR_FATE_REJECT : AR_FATE_WARN,
-            AR_DROPPED, ar_responses_field(e, "messages", "messages"),
-            "a block of a type that the upstream's dialect has not");
+        ar_responses_lose(e, ar_block_is_needed(b) ? AR_FATE_REJECT : AR_FATE_WARN, AR_DROPPED,
+                          ar_responses_field(e, "messages", "messages"),
+                          "a block of a type that the upstream's dialect has not");
         return;
     default: /* thinking that its vendor cannot verify: silent */
         return;
