@@ -14,6 +14,7 @@
 enum {
     AR_TURN_JOBS = 4096,    /* run before the sockets are looked at again */
     AR_TURN_ACCEPTS = 64,   /* a listener */
+    AR_FRESH_BYTES = 65536, /* read from sockets before jobs run */
     AR_SLAB_KEEP = 128,     /* free buffers kept by a loop */
     AR_DIRECT_BYTES = 8192, /* a write of so much is sent without a copy */
     AR_WRITE_PARTS = 64,    /* pieces of one system call */
@@ -32,8 +33,9 @@ struct ar_loop {
     uv_idle_t idle;
     uv_async_t async;
     uv_timer_t clock;
-    int64_t armed_ms; /* when clock rings; AR_NEVER: it does not */
-    int64_t now_us;   /* as read in this job; 0: not read yet */
+    int64_t armed_ms;   /* when clock rings; AR_NEVER: it does not */
+    int64_t now_us;     /* as read in this job; 0: not read yet */
+    size_t fresh_bytes; /* read from sockets since the jobs ran */
     struct ar_node jobs, dirty, lingering;
     struct ar_heap_slot *heap;
     unsigned heap_n, heap_cap;
@@ -51,6 +53,9 @@ struct ar_loop {
 char *ar_slab_get(struct ar_loop *l);
 void ar_slab_put(struct ar_loop *l, char *p);
 void ar_timers_run(struct ar_loop *l);
+/* n bytes were read from a socket; only from a callback of libuv: jobs may run, owners may close.
+ */
+void ar_loop_fed(struct ar_loop *l, size_t n);
 void *ar_io_alloc(size_t n); /* cleared; aborts without memory */
 
 /* How a stream's bytes travel. All may be called after a failure. */

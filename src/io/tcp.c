@@ -122,6 +122,9 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
     if (t->s.closed && is_over(t)) {
         close_now(t, t->s.in_failed);
     }
+    if (n > 0) {
+        ar_loop_fed(t->s.loop, (size_t)n);
+    }
 }
 
 void ar_tcp_start(struct ar_tcp *t)
