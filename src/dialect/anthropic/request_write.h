@@ -67,5 +67,7 @@ void ar_anthropic_warn_effort(struct ar_anthropic_enc *e, enum ar_loss what, con
 struct ar_str ar_anthropic_strict_schema(struct ar_str schema, struct ar_arena *a);
 /* Root type of a schema is object (or unsaid)? */
 bool ar_anthropic_is_object_schema(struct ar_str schema, struct ar_arena *a);
+/* Strict output refuses schemas that refer to themselves. */
+bool ar_anthropic_is_recursive_schema(struct ar_str schema, struct ar_arena *a);
 
 #endif

@@ -126,7 +126,8 @@ static void plan_format(struct ar_anthropic_enc *e)
         ar_anthropic_lose(e, AR_FATE_REJECT, AR_DROPPED, "response_format", "output_config",
                           "a schema and citations exclude each other");
     }
-    if (AR_CAN(e, STRUCTURED) || (e->native && e->t->caps == 0)) {
+    bool recurs = !e->native && ar_anthropic_is_recursive_schema(set->schema, e->a);
+    if ((AR_CAN(e, STRUCTURED) && !recurs) || (e->native && e->t->caps == 0)) {
         e->native_format = true;
     } else if (!e->r->tools && ar_anthropic_is_object_schema(set->schema, e->a) && allow_force(e)) {
         e->json_tool = true;

@@ -42,6 +42,11 @@ static void put_function(struct ar_anthropic_enc *e, const struct ar_tool *t)
         ar_jw_key_esc(w, "description", t->description);
     }
     bool strict = t->strict == AR_SET && t->strict_on && AR_CAN(e, STRUCTURED);
+    if (strict && ar_anthropic_is_recursive_schema(schema, e->a)) {
+        ar_anthropic_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "tools", "tools",
+                          "the upstream keeps strictly to schemas only that do not recur");
+        strict = false;
+    }
     ar_jw_key(w, "input_schema");
     if (!schema.p || ar_str_is_lit(schema, "null")) {
         ar_jw_raw(w, AR_LIT("{\"type\":\"object\",\"properties\":{}}"));

@@ -134,6 +134,72 @@ struct ar_str ar_anthropic_strict_schema(struct ar_str schema, struct ar_arena *
     return s.p ? s : schema;
 }
 
+/* --- recursion --- */
+
+enum { STEPS_MAX = 20000 }; /* values looked at: references may multiply */
+
+struct walk {
+    struct ar_jval root;
+    unsigned steps;
+};
+/* The references that led here. */
+struct trail {
+    const struct trail *up;
+    struct ar_str ref;
+};
+
+static bool leads_back(struct walk *k, struct ar_jval v, const struct trail *trail);
+
+static bool refers_back(struct walk *k, struct ar_str ref, const struct trail *trail)
+{
+    struct ar_str rest = ref, step;
+    struct ar_jval at = k->root;
+    for (const struct trail *t = trail; t; t = t->up) {
+        if (ar_str_is(t->ref, ref)) {
+            return true;
+        }
+    }
+    bool more = ar_str_has_prefix(ref, AR_LIT("#")) && ar_str_split(&rest, '/', &step);
+    while (more && at.doc && ar_str_split(&rest, '/', &step)) {
+        at = ar_json_get(at, step);
+    }
+    struct trail here = {trail, ref};
+    return more && at.doc && leads_back(k, at, &here);
+}
+
+/* Does v lead back to a reference of the trail? A schema too large to tell counts as one that does.
+ */
+static bool leads_back(struct walk *k, struct ar_jval v, const struct trail *trail)
+{
+    bool back = false;
+    if (++k->steps > STEPS_MAX) {
+        return true;
+    }
+    struct ar_jval ref = ar_json_get_lit(v, "$ref");
+    if (ar_json_is(ref, AR_J_STRING) && refers_back(k, ar_json_esc(ref), trail)) {
+        return true;
+    }
+    if (ar_json_is(v, AR_J_OBJECT) || ar_json_is(v, AR_J_ARRAY)) {
+        for (struct ar_jiter it = ar_json_iter(v); !back && ar_json_next(&it);) {
+            bool is_map = ar_str_is_lit(it.key, "$defs") || ar_str_is_lit(it.key, "definitions");
+            back = !is_map && leads_back(k, it.val, trail);
+        }
+    }
+    return back;
+}
+
+bool ar_anthropic_is_recursive_schema(struct ar_str schema, struct ar_arena *a)
+{
+    struct ar_jdoc doc;
+    struct trail top = {NULL, AR_LIT("#")};
+    if (!ar_str_has(schema, AR_LIT("\"$ref\"")) ||
+        ar_json_parse(schema, AR_JSON_DEPTH, a, &doc, NULL) != AR_OK) {
+        return false;
+    }
+    struct walk k = {.root = ar_json_root(&doc)};
+    return leads_back(&k, k.root, &top);
+}
+
 bool ar_anthropic_is_object_schema(struct ar_str schema, struct ar_arena *a)
 {
     struct ar_jdoc doc;

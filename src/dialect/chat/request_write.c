@@ -86,7 +86,10 @@ static void put_limits(struct ar_chat_enc *e)
     if (s->logit_bias.p) {
         ar_jw_key_raw(w, "logit_bias", s->logit_bias);
     }
-    if (s->logprobs) {
+    if (s->logprobs && AR_CAN(e, REASONING)) {
+        ar_chat_lose(e, AR_FATE_WARN, AR_DROPPED, "logprobs",
+                     "the model is a reasoning model: it has none");
+    } else if (s->logprobs) {
         ar_jw_key_bool(w, "logprobs", true);
         if (s->top_logprobs.tri == AR_SET) {
             ar_jw_key_i64(w, "top_logprobs", s->top_logprobs.i);

@@ -82,14 +82,23 @@ static bool differs(const struct ar_num *n, double standard)
     return n->tri == AR_SET && (n->d < standard || n->d > standard);
 }
 
+static bool has_logprobs(const struct ar_responses_enc *e)
+{
+    return e->r->set.logprobs && !AR_CAN(e, REASONING);
+}
+
 static void put_sampling(struct ar_responses_enc *e)
 {
     const struct ar_settings *s = &e->r->set;
     put_limit(e);
     put_num(e, "temperature", &s->temperature);
     put_num(e, "top_p", &s->top_p);
-    if (s->top_logprobs.tri == AR_SET && (s->logprobs || e->native)) {
+    if (s->top_logprobs.tri == AR_SET && (has_logprobs(e) || e->native)) {
         ar_jw_key_i64(&e->w, "top_logprobs", s->top_logprobs.i);
+    }
+    if (s->logprobs && !has_logprobs(e) && !e->native) {
+        ar_responses_lose(e, AR_FATE_WARN, AR_DROPPED, "logprobs",
+                          "the model is a reasoning model: it has none");
     }
     drop(e, s->top_k.tri == AR_SET, "top_k");
     drop(e, differs(&s->freq_penalty, 0), "frequency_penalty");
@@ -219,7 +228,7 @@ static void put_state(struct ar_responses_enc *e)
     bool reasons = !is_openai || may_reason(e);
     bool sources = is_openai && searches(e->r);
     ar_jw_key_bool(w, "store", false);
-    if (!reasons && !sources && !e->r->set.logprobs) {
+    if (!reasons && !sources && !has_logprobs(e)) {
         return;
     }
     ar_jw_key(w, "include");
@@ -227,7 +236,7 @@ static void put_state(struct ar_responses_enc *e)
     if (reasons) {
         ar_jw_lit(w, "reasoning.encrypted_content");
     }
-    if (e->r->set.logprobs) {
+    if (has_logprobs(e)) {
         ar_jw_lit(w, "message.output_text.logprobs");
     }
     if (sources) {
