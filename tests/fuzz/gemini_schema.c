@@ -1,5 +1,6 @@
 /* A JSON Schema of anybody's as Gemini's subset, and back: what comes out is JSON, of a size that
  * the input's references cannot blow up, and reads as a schema again. */
+#include "dialect/gemini/request_read.h"
 #include "dialect/gemini/request_write.h"
 
 #include <stdlib.h>
