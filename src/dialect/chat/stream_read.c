@@ -287,12 +287,22 @@ static const struct ar_str ROOT[ROOT_COUNT] = {
     [R_USAGE] = AR_LIT_INIT("usage"),
     [R_GROQ] = AR_LIT_INIT("x_groq"),
 };
-enum { C_INDEX, C_DELTA, C_MESSAGE, C_FINISH, C_ERROR, CHOICE_COUNT };
+enum { C_INDEX, C_DELTA, C_MESSAGE, C_FINISH, C_ERROR, C_LOGPROBS, CHOICE_COUNT };
 static const struct ar_str CHOICE[CHOICE_COUNT] = {
     [C_INDEX] = AR_LIT_INIT("index"),     [C_DELTA] = AR_LIT_INIT("delta"),
     [C_MESSAGE] = AR_LIT_INIT("message"), [C_FINISH] = AR_LIT_INIT("finish_reason"),
-    [C_ERROR] = AR_LIT_INIT("error"),
+    [C_ERROR] = AR_LIT_INIT("error"),     [C_LOGPROBS] = AR_LIT_INIT("logprobs"),
 };
+
+/* Tokens of the text so far, for the end of the answer. */
+static void note_logprobs(struct ar_reader *r, struct ar_jval logprobs)
+{
+    struct ar_jval list = ar_json_get_lit(logprobs, "content");
+    for (struct ar_jiter it = ar_json_iter(list); ar_json_next(&it);) {
+        ar_buf_str(&r->tokens, r->tokens.n > 0 ? AR_LIT(",") : AR_LIT(""));
+        ar_buf_str(&r->tokens, ar_json_raw(it.val));
+    }
+}
 
 /* Only candidate 0 is shown: no other dialect has more than one on a stream. */
 static struct ar_jval first_choice(struct ar_jval choices, struct ar_jval ret[CHOICE_COUNT])
@@ -343,8 +353,13 @@ static void end_stream(struct ar_reader *r)
     if (r->has_usage) {
         ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_USAGE, .usage = &r->usage});
     }
+    if (r->tokens.n > 0 && ar_buf_finish(&r->tokens) == AR_OK) {
+        r->answer.logprobs = ar_arena_fmt(r->a, "{\"content\":[%.*s],\"refusal\":null}",
+                                          AR_FMT(ar_buf_view(&r->tokens)));
+    }
     ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_STOP,
                                               .stop = &r->stop,
+                                              .answer = &r->answer,
                                               .usage = r->has_usage ? &r->usage : NULL});
     ar_queue_put(&r->queue, (struct ar_event){.kind = AR_EV_END});
     r->queue.ended = true;
@@ -372,6 +387,9 @@ static void read_chunk(struct ar_reader *r, struct ar_jval value, struct ar_str 
     struct ar_jval delta = ar_json_is(c[C_DELTA], AR_J_OBJECT) ? c[C_DELTA] : c[C_MESSAGE];
     if (ar_json_is(delta, AR_J_OBJECT)) {
         read_delta(r, delta);
+    }
+    if (ar_json_is(c[C_LOGPROBS], AR_J_OBJECT)) {
+        note_logprobs(r, c[C_LOGPROBS]);
     }
     if (ar_json_esc(c[C_FINISH]).n) {
         ar_chat_note_finish(r, choice);
@@ -449,6 +467,7 @@ struct ar_reader *ar_chat_reader_new(const struct ar_read_how *how, struct ar_ar
     r->text_b = r->think_b = r->refusal_b = -1;
     ar_usage_clear(&r->usage);
     ar_buf_init(&r->scratch, r->content_max * 2);
+    ar_buf_init(&r->tokens, r->content_max);
     ar_buf_init(&r->same.bytes, 65536);
     return r;
 }
@@ -465,6 +484,7 @@ void ar_chat_reader_done(struct ar_reader *r)
     ar_queue_done(&r->queue);
     ar_jtape_done(&r->tape);
     ar_buf_done(&r->scratch);
+    ar_buf_done(&r->tokens);
     ar_buf_done(&r->same.bytes);
     r->calls = NULL;
     r->call_n = 0;

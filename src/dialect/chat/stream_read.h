@@ -52,7 +52,8 @@ struct ar_reader {
     struct ar_buf scratch; /* joined text of the frame at hand */
     struct ar_queue queue; /* owns */
 
-    struct ar_response answer; /* of START */
+    struct ar_response answer; /* of START; at STOP its logprobs */
+    struct ar_buf tokens;      /* owns; JSON of the logprobs so far, with commas */
     struct ar_usage usage;
     struct ar_stop stop;
     struct ar_str finish; /* the last finish_reason that says something; empty: none yet */

@@ -433,6 +433,10 @@ static void put_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_f
     if (w->notes.n && ar_buf_finish(&w->notes) == AR_OK) {
         put_string(w, out, AR_LIT("{\"annotations\":["), ar_buf_view(&w->notes), AR_LIT("]}"));
     }
+    bool wanted = !w->how.request || w->how.request->set.logprobs;
+    if (wanted && ev->answer && ev->answer->logprobs.n > 0) {
+        put_string(w, out, AR_LIT("{},\"logprobs\":"), ev->answer->logprobs, AR_LIT(""));
+    }
     struct ar_buf *b = open_chunk(w, out);
     if (w->detail_n && ar_buf_finish(&w->details) == AR_OK) {
         ar_buf_lit(b, "{\"reasoning_details\":[");

@@ -35,6 +35,9 @@ bool ar_gemini_is_wrapped(const struct ar_request *r);
 /* The value alone of such an answer, escaped, as text or as its JSON; else text itself. Arena. */
 struct ar_str ar_gemini_unwrap(struct ar_str text, const struct ar_request *r, struct ar_arena *a);
 
+/* response_write.c: Chat's logprobs (raw) as the member logprobsResult, or nothing. */
+void ar_gemini_put_logprobs(struct ar_jw *w, struct ar_str raw, struct ar_arena *a);
+
 /* Members modelVersion and responseId. */
 void ar_gemini_put_names(struct ar_jw *w, const struct ar_write_how *how);
 

@@ -98,8 +98,6 @@ static void put_block(struct answer *s, const struct ar_block *b)
     }
 }
 
-static void put_logprobs(struct answer *s, struct ar_str raw);
-
 static void put_candidate(struct answer *s, const struct ar_response *r, unsigned index)
 {
     struct ar_jw *w = &s->w;
@@ -134,7 +132,7 @@ static void put_candidate(struct answer *s, const struct ar_response *r, unsigne
         ar_gemini_put_grounding(w, &s->cites);
     }
     if (r->logprobs.n > 0) {
-        put_logprobs(s, r->logprobs);
+        ar_gemini_put_logprobs(w, r->logprobs, s->a);
     }
     ar_jw_close(w, '}');
     ar_gemini_cites_done(&s->cites);
@@ -153,11 +151,10 @@ static void put_token(struct ar_jw *w, struct ar_jval v)
     ar_jw_close(w, '}');
 }
 
-static void put_logprobs(struct answer *s, struct ar_str raw)
+void ar_gemini_put_logprobs(struct ar_jw *w, struct ar_str raw, struct ar_arena *a)
 {
     struct ar_jdoc doc;
-    struct ar_jw *w = &s->w;
-    if (ar_json_parse(raw, AR_JSON_DEPTH, s->a, &doc, NULL) != AR_OK) {
+    if (ar_json_parse(raw, AR_JSON_DEPTH, a, &doc, NULL) != AR_OK) {
         return;
     }
     struct ar_jval list = ar_json_get_lit(ar_json_root(&doc), "content");

@@ -449,6 +449,9 @@ static void on_stop(struct ar_writer *w, const struct ar_event *ev, struct ar_fr
         } else {
             ar_gemini_put_grounding(&j, &w->cites);
         }
+        if (ev->answer && ev->answer->logprobs.n > 0) {
+            ar_gemini_put_logprobs(&j, ev->answer->logprobs, &w->a);
+        }
         ar_buf_lit(out->out, "}]");
     }
     j.comma = true;

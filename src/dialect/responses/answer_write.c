@@ -271,7 +271,7 @@ static void close_part(struct ar_writer *w, struct ar_responses_out *o, struct a
         ar_jw_key_n(&j, PARTS[o->part].text_key, strlen(PARTS[o->part].text_key));
         ar_jw_esc(&j, text);
         if (o->part == AR_RW_TEXT) {
-            ar_jw_key_raw(&j, "logprobs", AR_LIT("[]"));
+            ar_jw_key_raw(&j, "logprobs", o->logprobs.n > 0 ? o->logprobs : AR_LIT("[]"));
         }
         ar_responses_close_frame(w, out, &j);
         j = about(o, out, PARTS[o->part].part_done);

@@ -471,6 +471,9 @@ static enum ar_code on_stop(struct ar_writer *w, const struct ar_event *ev, stru
     }
     bool is_cut = ar_str_is_lit(ar_str_of(ar_responses_status(w)), "incomplete");
     w->held = NULL;
+    if (ev->answer && w->newest && w->newest->kind == AR_RW_MESSAGE && !w->newest->logprobs.n) {
+        w->newest->logprobs = logprobs_of(w, ev->answer->logprobs);
+    }
     while (w->open) {
         ar_responses_finish_item(w, w->open, is_cut, (struct ar_str){0}, out);
     }
