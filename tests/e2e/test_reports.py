@@ -542,23 +542,24 @@ def test_every_event_says_its_type(line, upstream):
 @pytest.mark.parametrize("upstream", ORDER)
 @pytest.mark.parametrize("client", ORDER)
 def test_silence_is_filled_between_events(client, upstream):
-    """Before the first token and in the middle of an upstream's frame."""
+    """Before the first frame, in the middle of the one with the first content, and of a later one."""
     frames = DIALECTS[upstream].frames({"items": [{"text": "some words"}], "stop": "end"})
     data = "".join(frames).encode()
-    half = data.find(b"some") + 2
+    first, later = data.find(b"some") + 2, data.rfind(b"rds") + 1
+    assert 1 < first < later
 
     def handler(_, reply):
         reply.open_chunks(200, {"content-type": "text/event-stream"})
-        time.sleep(1.3)
-        reply.chunk(data[:half])
-        time.sleep(1.3)
-        reply.chunk(data[half:]).finish()
+        for piece in (data[:first], data[first:later], data[later:]):
+            time.sleep(1.2)
+            reply.chunk(piece)
+        reply.finish()
 
-    with Line(upstream, top={"ping_interval": "500ms"}) as at:
+    with Line(upstream, top={"ping_interval": "400ms"}) as at:
         _, got = at.carry(client, body(client), handler=handler, stream=True)
         assert read(client, got, native=client == upstream).text == "some words"
         gaps = [b - a for (a, _), (b, _) in zip(got.arrivals, got.arrivals[1:])]
-        assert len(got.arrivals) > 3 and max(gaps) < 1.1, gaps
+        assert len(got.arrivals) > 6 and max(gaps) < 1.0, gaps
 
 
 @r("R-072")
