@@ -17,8 +17,8 @@ enum { AR_STREAM_BUF = 16384, AR_STREAM_LOW = 4096 };
 enum ar_poll ar_stream_peek(struct ar_stream *s, struct ar_str *ret, struct ar_err *err);
 /* n <= peeked. While the buffer is full the socket is not read: eating is the backpressure. */
 void ar_stream_eat(struct ar_stream *s, size_t n);
-/* The next n bytes go straight into the memory at p, uncopied: the owner is woken when all have come,
- * or at an end or failure. Nothing may be uneaten. p is lent until take_back or close. */
+/* The next n bytes go straight into the memory at p, uncopied: the owner is woken when all have
+ * come, or at an end or failure. Nothing may be uneaten. p is lent until take_back or close. */
 void ar_stream_lend(struct ar_stream *s, char *p, size_t n);
 size_t ar_stream_lent(const struct ar_stream *s); /* how many came so far */
 size_t ar_stream_take_back(struct ar_stream *s);  /* the same; the memory is the owner's again */

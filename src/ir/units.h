@@ -1,6 +1,6 @@
 /* Escaped text character by character, and the two machines of ir/undo.c that read it so: the
- * decoder of a wrapped freeform input, and the search for stop strings. The machines are private to ir/. One thread
- * at a time. */
+ * decoder of a wrapped freeform input, and the search for stop strings. The machines are private to
+ * ir/. One thread at a time. */
 #ifndef AR_IR_UNITS_H
 #define AR_IR_UNITS_H
 
