@@ -1,14 +1,10 @@
 /*
- * The writer: commas, quotes and numbers, nothing else. Structure is the caller's business; the
+ * The writer: commas, quotes and integers, nothing else. Structure is the caller's business; the
  * golden tests parse what it wrote. Never allocates but through the buffer.
  */
 #include "json/write.h"
 
 #include "json/scan.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 static void comma(struct ar_jw *w)
 {
@@ -84,24 +80,6 @@ void ar_jw_i64(struct ar_jw *w, int64_t v)
 {
     comma(w);
     ar_buf_i64(w->out, v);
-}
-
-void ar_jw_double(struct ar_jw *w, double v)
-{
-    char z[32];
-    comma(w);
-    if (v == floor(v) && fabs(v) < 1e15) {
-        ar_buf_i64(w->out, (int64_t)v);
-        return;
-    }
-    int n = 0;
-    for (int digits = 15; digits <= 17; digits++) {
-        n = snprintf(z, sizeof z, "%.*g", digits, v);
-        if (strtod(z, NULL) == v) {
-            break;
-        }
-    }
-    ar_buf_put(w->out, z, (size_t)n);
 }
 
 void ar_jw_bool(struct ar_jw *w, bool v)

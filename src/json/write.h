@@ -27,7 +27,6 @@ void ar_jw_text(struct ar_jw *w, struct ar_str text); /* decoded text, escaped h
 void ar_jw_esc(struct ar_jw *w, struct ar_str esc);   /* escaped text, verbatim between quotes */
 void ar_jw_raw(struct ar_jw *w, struct ar_str json);  /* a JSON value, verbatim */
 void ar_jw_i64(struct ar_jw *w, int64_t v);
-void ar_jw_double(struct ar_jw *w, double v); /* shortest that reads back the same */
 void ar_jw_bool(struct ar_jw *w, bool v);
 void ar_jw_null(struct ar_jw *w);
 #define ar_jw_lit(w, l) ar_jw_esc((w), AR_LIT(l))

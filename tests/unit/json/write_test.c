@@ -48,27 +48,6 @@ static void test_structure(void **state)
     ar_buf_done(&b);
 }
 
-static void test_doubles(void **state)
-{
-    (void)state;
-    static const struct {
-        double d;
-        const char *text;
-    } ROWS[] = {{0, "0"},       {1, "1"},     {1e6, "1000000"},  {0.1, "0.1"},
-                {-2.5, "-2.5"}, {0.7, "0.7"}, {1e300, "1e+300"}, {1.0 / 3, "0.3333333333333333"}};
-    for (unsigned i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
-        struct ar_buf b;
-        ar_buf_init(&b, 64);
-        struct ar_jw w = ar_jw_on(&b);
-        ar_jw_double(&w, ROWS[i].d);
-        CHECK_STR(ar_buf_view(&b), ROWS[i].text);
-        double back;
-        CHECK_OK(ar_str_to_double(ar_buf_view(&b), &back));
-        assert_true(back == ROWS[i].d);
-        ar_buf_done(&b);
-    }
-}
-
 static void test_cap(void **state)
 {
     (void)state;
@@ -86,6 +65,6 @@ static void test_cap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_structure),
-                                       cmocka_unit_test(test_doubles), cmocka_unit_test(test_cap)};
+                                       cmocka_unit_test(test_cap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
