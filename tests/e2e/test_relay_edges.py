@@ -1,5 +1,6 @@
 """What travels with an answer that is not the usual one: errors, HEAD, slow readers, cut streams."""
 
+import json
 import signal
 import threading
 import time
@@ -278,3 +279,41 @@ def test_a_failed_fetch_is_told_when_nobody_takes_the_url(gateway, upstreams):
     assert len(pictures.requests) == 1 and not one.requests and not two.requests
     got = gate.chat(wire.ask("chat"))
     assert got.status == 200 and got.header("x-anyrouter-upstream") == "u0", got
+
+
+# ---------------------------------------------------------------- what comes where a stream was asked for
+
+
+def test_a_page_without_end_is_told_at_once(gateway, upstream):
+    """What is no stream by its type is not read to its end first."""
+    free = threading.Event()
+
+    def run(request, reply):
+        reply.open_chunks(200, {"content-type": "text/html"}).chunk("<html>")
+        free.wait(20)
+        reply.finish()
+
+    upstream.handler = run
+    gate = gateway({"upstreams": [place(CHAT, upstream, max_retries=0)]})
+    start = time.monotonic()
+    got = gate.chat(wire.ask("chat", stream=True))
+    spent = time.monotonic() - start
+    free.set()
+    assert got.status == 502 and "no stream" in got.json["error"]["message"], got
+    assert spent < 4 * SLOW, spent
+
+
+@pytest.mark.parametrize("wants", [False, True])
+def test_usage_is_asked_for_where_the_operator_wishes(gateway, upstream, wants):
+    """ask_usage: the upstream is asked in the native body too; only a client that asked itself sees the chunk."""
+    def run(request, reply):
+        reply.sse(wire.chat_stream("hello", usage=bool((request.json.get("stream_options") or {}).get("include_usage"))))
+
+    upstream.handler = run
+    gate = gateway({"upstreams": [place(CHAT, upstream, ask_usage=True)]})
+    got = gate.chat({**wire.ask("chat", stream=True), **({"stream_options": {"include_usage": True}} if wants else {})})
+    assert upstream.last.json["stream_options"] == {"include_usage": True}
+    chunks = [e.json for e in got.events if e.data != "[DONE]"]
+    assert got.complete and any(c.get("usage") for c in chunks) is wants, got
+    used = json.loads(wire.chat_usage()[6:])["usage"]["completion_tokens"]
+    assert f'anyrouter_output_tokens_total{{upstream="up"}} {used}\n' in gate.get("/metrics").text
