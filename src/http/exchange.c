@@ -236,7 +236,7 @@ static void start_dial(struct ar_exchange *x)
     struct ar_tls *tls = NULL;
     x->sent = 0;
     x->sent_all = false;
-    if (o->tls && !(tls = ar_pool_tls(x->at, o, &x->err))) {
+    if (o->tls && !(tls = ar_pool_tls(x->pool, x->at, o, &x->err))) {
         if (x->err.code == AR_OK) {
             fail(x, AR_UPSTREAM_TLS, "no TLS settings");
         }

@@ -4,7 +4,9 @@
  * peer, and what is not needed ages out. An idle connection is watched: bytes, a FIN or a reset
  * while nobody asked anything close it at once. One timer closes what is too old; it is set for the
  * oldest and looks again when it fires. The pool owns idle streams and one reference of each
- * origin's TLS settings; origins nobody uses are dropped when there are many. */
+ * origin's TLS settings; origins nobody uses are dropped when there are many. The system's trusted
+ * certificates are read once for all origins: that takes 50 ms, in which a worker does nothing
+ * else, and hosts of media are anybody's to name. */
 #include "http/pool.h"
 
 #include "base/rand.h"
@@ -96,6 +98,7 @@ void ar_pool_free(struct ar_pool *p)
         free(i);
     }
     ar_exchange_free_all(p);
+    ar_tls_unref(p->system_tls);
     ar_map_done(&p->by_key);
     ar_head_cache_done(&p->heads);
     ar_buf_done(&p->scratch);
@@ -157,9 +160,13 @@ void ar_pool_leave(struct ar_pool *p, struct ar_pool_origin *at)
     at->users--;
 }
 
-struct ar_tls *ar_pool_tls(struct ar_pool_origin *at, const struct ar_origin *o, struct ar_err *err)
+struct ar_tls *ar_pool_tls(struct ar_pool *p, struct ar_pool_origin *at, const struct ar_origin *o,
+                           struct ar_err *err)
 {
-    if (!at->tls) {
+    if (!at->tls && o->ca_file.n == 0 && !o->insecure) {
+        p->system_tls = p->system_tls ? p->system_tls : ar_tls_client(NULL, false, err);
+        at->tls = p->system_tls ? ar_tls_ref(p->system_tls) : NULL;
+    } else if (!at->tls) {
         char *file = o->ca_file.n > 0 ? strndup(o->ca_file.p, o->ca_file.n) : NULL;
         at->tls = ar_tls_client(file, o->insecure, err);
         free(file);

@@ -29,14 +29,15 @@ struct ar_pool {
     unsigned origin_count, free_idle_count, free_exchange_count;
     struct ar_timer timer;
     struct ar_head_cache heads;
-    struct ar_buf scratch; /* a request's head, or an origin's key, while it is made */
+    struct ar_tls *system_tls; /* with the system's trust, shared by origins; NULL until needed */
+    struct ar_buf scratch;     /* a request's head, or an origin's key, while it is made */
 };
 
 /* The origin, kept until ar_pool_leave. */
 struct ar_pool_origin *ar_pool_enter(struct ar_pool *p, const struct ar_origin *o);
 void ar_pool_leave(struct ar_pool *p, struct ar_pool_origin *at);
 /* TLS settings of the origin, borrowed. NULL and err. */
-struct ar_tls *ar_pool_tls(struct ar_pool_origin *at, const struct ar_origin *o,
+struct ar_tls *ar_pool_tls(struct ar_pool *p, struct ar_pool_origin *at, const struct ar_origin *o,
                            struct ar_err *err);
 /* The newest idle connection that still lives, or NULL. The caller takes it and sets its waker. */
 struct ar_stream *ar_pool_take(struct ar_pool *p, struct ar_pool_origin *at);
