@@ -23,7 +23,7 @@ static void place(struct ar_str text, struct ar_jval segment, struct ar_str piec
 {
     int64_t start = 0;
     struct ar_jval at = ar_json_get_lit(segment, "startIndex");
-    if (piece.n == 0 || (at.doc && ar_json_i64(at, &start, NULL) != AR_OK)) {
+    if (!text.p || piece.n == 0 || (at.doc && ar_json_i64(at, &start, NULL) != AR_OK)) {
         return;
     }
     size_t from = start >= 0 ? (size_t)start : 0;

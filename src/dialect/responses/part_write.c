@@ -135,7 +135,7 @@ static void put_document(struct ar_responses_enc *e, const struct ar_block *b)
         ar_responses_lose(e, AR_FATE_WARN, AR_APPROXIMATED, "citations",
                           "the upstream cannot cite documents");
     }
-    if (!ar_is_text_document(b)) {
+    if (b->media && !ar_is_text_document(b)) {
         put_file(e, b);
         return;
     }
