@@ -371,6 +371,7 @@ static bool may_relay(const struct ar_flow *f, struct ar_str body)
 static void tell_operator(struct ar_flow *f)
 {
     const struct ar_candidate *c = f->seat.cand;
+    const struct ar_str none = {NULL, 0};
     if (f->left.code != AR_UPSTREAM_CREDENTIALS || c->callers_secret) {
         return;
     }
@@ -380,8 +381,10 @@ static void tell_operator(struct ar_flow *f)
         {"key", ar_str_of(c->key_print)},
         {"status", f->left.upstream_status > 0
                        ? ar_arena_fmt(&f->arena, "%d", f->left.upstream_status)
-                       : (struct ar_str){NULL, 0}},
-        {"note", f->left.message}};
+                       : none},
+        {"type", f->left.vendor_type.n > 0 ? f->left.vendor_type : none},
+        {"code", f->left.vendor_code.n > 0 ? f->left.vendor_code : none},
+        {"note", f->left.upstream_status == 403 ? none : f->left.message}}; /* may quote a prompt */
     ar_log_line(AR_LOG_WARN, "key_refused", pairs, sizeof pairs / sizeof *pairs);
 }
 
