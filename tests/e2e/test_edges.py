@@ -234,3 +234,13 @@ def test_what_echo_refuses_goes_nowhere_else(gateway, upstream, model):
     got = gate.chat(wire.ask("chat", model=model), {"x-api-key": "sk-callers-own"})
     assert got.status >= 400, got
     assert not upstream.requests
+
+
+@pytest.mark.parametrize("where", ["user", "tool_result"])
+def test_a_call_stands_in_assistant_messages_only(gateway, upstream, where):
+    """As the vendor has it; another dialect could not be told."""
+    gate = gateway({"upstreams": [place(CHAT, upstream)]})
+    call = {"type": "tool_use", "id": "c1", "name": "f", "input": {}}
+    content = [call] if where == "user" else [{"type": "tool_result", "tool_use_id": "c0", "content": [call]}]
+    got = gate.messages({**wire.ask("anthropic"), "messages": [{"role": "user", "content": content}]})
+    assert got.status == 400 and "assistant message" in got.json["error"]["message"] and not upstream.requests, got

@@ -2,21 +2,6 @@
  * same, and is written the same twice and readable in every dialect (P-013). */
 #include "shared/request.h"
 
-/* A call in a turn of the user, which the vendor refuses: it is written as it stands, and whoever
- * gets it refuses it. */
-static bool has_calls_of_the_user(const struct ar_request *r)
-{
-    for (const struct ar_turn *t = r->turns; t; t = t->next) {
-        for (const struct ar_block *b = t->role == AR_ASSISTANT ? NULL : t->blocks; b;
-             b = b->next) {
-            if (b->kind == AR_TOOL_USE) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in;
@@ -29,9 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         AR_ASSERT(x.outlined == AR_OK);
         AR_ASSERT(ar_str_is(x.outline.model, x.request->model));
         AR_ASSERT(x.outline.stream == x.request->stream);
-        if (!has_calls_of_the_user(x.request)) {
-            fuzz_write_all(x.request, &in);
-        }
+        fuzz_write_all(x.request, &in);
     }
     fuzz_read_done(&x);
     return 0;

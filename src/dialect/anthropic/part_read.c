@@ -319,8 +319,11 @@ static enum ar_code read_redacted(struct ar_anthropic_in *in, struct ar_jval v,
 static enum ar_code read_tool_use(struct ar_anthropic_in *in, struct ar_jval v,
                                   enum ar_anthropic_place at, struct ar_block ***tail)
 {
-    (void)at;
     struct ar_str id = {0}, name = {0};
+    bool server = !ar_str_is_lit(ar_json_esc(ar_json_get_lit(v, "type")), "tool_use");
+    if (!server && at != AR_IN_ASSISTANT && at != AR_IN_ANSWER) {
+        return ar_json_wrong(v, "in an assistant message (tool_use)", in->err);
+    }
     enum ar_code code = need_text(in, v, AR_LIT("id"), &id);
     if (code == AR_OK) {
         code = need_text(in, v, AR_LIT("name"), &name);
@@ -328,8 +331,6 @@ static enum ar_code read_tool_use(struct ar_anthropic_in *in, struct ar_jval v,
     if (code != AR_OK) {
         return code;
     }
-    bool server = ar_json_is(ar_json_get_lit(v, "type"), AR_J_STRING) &&
-                  !ar_str_is_lit(ar_json_esc(ar_json_get_lit(v, "type")), "tool_use");
     struct ar_block *b = add(in, server ? AR_SERVER_TOOL_USE : AR_TOOL_USE, v, tail);
     if (!b) {
         return ar_request_too_large(in->err);
