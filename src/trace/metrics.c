@@ -167,9 +167,22 @@ static struct ar_str said(const char *text)
     return text && text[0] ? ar_str_of(text) : (struct ar_str){NULL, 0};
 }
 
+/* "one:upstream_timeout two:upstream_error": who was asked in vain, and why he was left. */
+static void say_left(const struct ar_record *r, char *out, size_t cap)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < r->attempt_count && n < cap; i++) {
+        const struct ar_attempt_record *a = r->attempt[i];
+        if (a->left_because) {
+            n += (size_t)snprintf(out + n, cap - n, "%s%.*s:%s", n > 0 ? " " : "",
+                                  AR_FMT(ar_str_head(a->upstream, 40)), a->left_because);
+        }
+    }
+}
+
 static void put_access(const struct ar_record *r)
 {
-    char status[16], ms[32], tokens[48] = "";
+    char status[16], ms[32], tokens[48] = "", left[512] = "";
     const struct ar_attempt_record *last =
         r->attempt_count > 0 ? r->attempt[r->attempt_count - 1] : NULL;
     (void)snprintf(status, sizeof status, "%d", r->status_sent);
@@ -179,6 +192,7 @@ static void put_access(const struct ar_record *r)
                        (long long)ar_tokens(last->usage.in_total),
                        (long long)ar_tokens(last->usage.out_total));
     }
+    say_left(r, left, sizeof left);
     char attempts[16];
     (void)snprintf(attempts, sizeof attempts, "%u", r->attempt_count);
     struct ar_log_pair pairs[] = {
@@ -194,6 +208,7 @@ static void put_access(const struct ar_record *r)
         {"upstream", last ? last->upstream : (struct ar_str){NULL, 0}},
         {"key", last ? said(last->key_print) : (struct ar_str){NULL, 0}},
         {"attempts", ar_str_of(attempts)},
+        {"left", said(left)},
         {"ms", ar_str_of(ms)},
         {"tokens", said(tokens)},
         {"warnings", r->warnings.n > 0 ? r->warnings : (struct ar_str){NULL, 0}},

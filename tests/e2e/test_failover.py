@@ -130,7 +130,7 @@ def test_a_failure_without_words_names_upstream_and_status(gateway, upstream):
     gate.wait_log("dialect=chat")
     refused, access = (next(x for x in gate.log.splitlines() if part in x) for part in ("event=refused", "dialect=chat"))
     assert "upstream_status=502" in refused and "doing=pick" in refused, refused
-    assert "doing=pick" in access and "tokens=" not in access, access
+    assert "doing=pick" in access and "tokens=" not in access and 'left="up:upstream_error up:upstream_error"' in access, access
     assert 'step="pick"' in gate.get("/metrics").text
 
 

@@ -428,8 +428,9 @@ static const struct {
     {AR_LIT_INIT("compaction"), read_compaction},
 };
 
-enum ar_code ar_anthropic_read_part(struct ar_anthropic_in *in, struct ar_jval v,
-                                    enum ar_anthropic_place at, struct ar_block ***tail)
+/* One block, appended at *tail. */
+static enum ar_code read_part(struct ar_anthropic_in *in, struct ar_jval v,
+                              enum ar_anthropic_place at, struct ar_block ***tail)
 {
     if (!ar_json_is(v, AR_J_OBJECT)) {
         return ar_json_wrong(v, "a content block (an object)", in->err);
@@ -465,7 +466,7 @@ enum ar_code ar_anthropic_read_content(struct ar_anthropic_in *in, struct ar_jva
         return ar_json_wrong(v, "a string or an array of content blocks", in->err);
     }
     for (struct ar_jiter it = ar_json_iter(v); ar_json_next(&it);) {
-        enum ar_code code = ar_anthropic_read_part(in, it.val, at, &tail);
+        enum ar_code code = read_part(in, it.val, at, &tail);
         if (code != AR_OK) {
             return code;
         }

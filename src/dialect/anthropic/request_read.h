@@ -19,9 +19,6 @@ struct ar_anthropic_in {
  */
 enum ar_code ar_anthropic_read_content(struct ar_anthropic_in *in, struct ar_jval v,
                                        enum ar_anthropic_place at, struct ar_block **ret) AR_MUST;
-/* One block, appended at *tail. */
-enum ar_code ar_anthropic_read_part(struct ar_anthropic_in *in, struct ar_jval v,
-                                    enum ar_anthropic_place at, struct ar_block ***tail) AR_MUST;
 /* Signature or data text (dec) -> opaque material, unwrapped; NULL for empty text. Arena. */
 struct ar_opaque *ar_anthropic_read_sig(struct ar_anthropic_in *in, struct ar_str text,
                                         enum ar_sig_form form);

@@ -46,8 +46,7 @@ bool ar_chat_is_error(struct ar_jval v);
 /* Members of a usage object, with the wire's fallbacks. usage.c */
 void ar_chat_read_usage(struct ar_jval usage, struct ar_usage *ret);
 void ar_chat_put_usage(const struct ar_usage *u, struct ar_jw *w);
-/* finish_reason <-> canonical. */
-enum ar_stop_reason ar_chat_stop_of(struct ar_str finish);
+/* Canonical -> finish_reason. */
 const char *ar_chat_finish_of(enum ar_stop_reason reason);
 /* The reading rules of PROTOCOLS 7.2: what finish means beside what was seen. choice: for vLLM's
  * stop_reason. */

@@ -145,7 +145,7 @@ static const struct {
     {AR_LIT_INIT("sensitive"), AR_STOP_FILTER},
 };
 
-enum ar_stop_reason ar_chat_stop_of(struct ar_str finish)
+static enum ar_stop_reason stop_of(struct ar_str finish)
 {
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
         if (ar_str_is(finish, WORDS[i].word)) {
@@ -175,8 +175,7 @@ void ar_chat_read_stop(struct ar_str finish, struct ar_jval choice, struct ar_ch
 {
     struct ar_jval matched =
         ar_json_get_lit(choice, "stop_reason"); /* vLLM: the stop string, or a token's number */
-    *ret = (struct ar_stop){.reason = finish.n ? ar_chat_stop_of(finish) : AR_STOP_END,
-                            .native = finish};
+    *ret = (struct ar_stop){.reason = finish.n ? stop_of(finish) : AR_STOP_END, .native = finish};
     if (ret->reason == AR_STOP_END && seen.calls) {
         ret->reason = AR_STOP_TOOL_USE;
     } else if (ret->reason == AR_STOP_TOOL_USE && !seen.calls) {

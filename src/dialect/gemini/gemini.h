@@ -68,10 +68,9 @@ bool ar_gemini_read_usage(struct ar_jval v, struct ar_usage *ret);
 /* The member usageMetadata with its key; zero counters are left out, totals are not. */
 void ar_gemini_put_usage(struct ar_jw *w, const struct ar_usage *u);
 
-/* finishReason <-> canonical (PROTOCOLS 7.2), Google's own word when the filter of its own stopped
+/* finishReason -> canonical (PROTOCOLS 7.2), Google's own word when the filter of its own stopped
  * it. usage.c */
 enum ar_stop_reason ar_gemini_stop_of(struct ar_str finish);
-struct ar_str ar_gemini_finish_of(const struct ar_stop *s);
 /* Members finishReason (and finishMessage). refused: the answer held a refusal text. */
 void ar_gemini_put_stop(struct ar_jw *w, const struct ar_stop *s, bool refused);
 /* Was the prompt itself refused: promptFeedback takes the place of candidates. */

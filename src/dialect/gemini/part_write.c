@@ -17,7 +17,8 @@ const struct ar_opaque *ar_gemini_own_sig(const struct ar_gemini_enc *e, const s
     return ours ? o : NULL;
 }
 
-void ar_gemini_put_signature(struct ar_gemini_enc *e, const struct ar_opaque *sig)
+/* "thoughtSignature" member: sig, or the word for "none kept" when NULL. */
+static void put_signature(struct ar_gemini_enc *e, const struct ar_opaque *sig)
 {
     if (sig && sig->data.n > 0) {
         ar_jw_key_text(&e->w, "thoughtSignature", sig->data);
@@ -406,6 +407,6 @@ void ar_gemini_put_part(struct ar_gemini_enc *e, const struct ar_block *b,
         }
         break;
     }
-    ar_gemini_put_signature(e, sig);
+    put_signature(e, sig);
     ar_jw_close(w, '}');
 }

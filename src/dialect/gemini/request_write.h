@@ -68,8 +68,6 @@ void ar_gemini_note_call(struct ar_gemini_enc *e, const struct ar_block *b);
 void ar_gemini_put_media(struct ar_gemini_enc *e, const struct ar_block *b);
 /* The block's material when this target may read it, else NULL. */
 const struct ar_opaque *ar_gemini_own_sig(const struct ar_gemini_enc *e, const struct ar_block *b);
-/* "thoughtSignature" member: sig, or the word for "none kept" when NULL. */
-void ar_gemini_put_signature(struct ar_gemini_enc *e, const struct ar_opaque *sig);
 
 /* tools_write.c: tools and toolConfig. */
 void ar_gemini_put_tools(struct ar_gemini_enc *e);

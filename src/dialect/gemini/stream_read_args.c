@@ -11,7 +11,7 @@ struct node {
     struct ar_str key;  /* esc */
     int64_t index;      /* -1: it has a key */
     struct ar_buf text; /* owns; a string's escaped text, or a scalar's JSON */
-    bool is_string, is_set;
+    bool is_string;
 };
 struct ar_gemini_args {
     struct ar_str id, name;
@@ -115,7 +115,6 @@ static void take_piece(struct ar_reader *r, struct ar_jval piece)
     if (!at) {
         return;
     }
-    at->is_set = true;
     struct ar_str add = ar_json_is(text, AR_J_STRING)     ? ar_json_esc(text)
                         : ar_json_is(number, AR_J_NUMBER) ? ar_json_raw(number)
                         : flag.doc                        ? ar_json_raw(flag)

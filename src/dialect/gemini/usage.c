@@ -76,7 +76,7 @@ static bool is_among(struct ar_str s, const struct ar_str *all, size_t n)
     return false;
 }
 
-struct ar_str ar_gemini_finish_of(const struct ar_stop *s)
+static struct ar_str finish_of(const struct ar_stop *s)
 {
     if (s->reason == AR_STOP_FILTER &&
         is_among(s->native, filters, sizeof(filters) / sizeof(filters[0]))) {
@@ -88,7 +88,7 @@ struct ar_str ar_gemini_finish_of(const struct ar_stop *s)
 void ar_gemini_put_stop(struct ar_jw *w, const struct ar_stop *s, bool refused)
 {
     bool turned = refused && s->reason == AR_STOP_END;
-    ar_jw_key_esc(w, "finishReason", turned ? AR_LIT("SAFETY") : ar_gemini_finish_of(s));
+    ar_jw_key_esc(w, "finishReason", turned ? AR_LIT("SAFETY") : finish_of(s));
     if (s->explanation.n > 0) {
         ar_jw_key_esc(w, "finishMessage", s->explanation);
     }

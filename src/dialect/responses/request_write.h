@@ -51,7 +51,5 @@ bool ar_responses_is_own_item(const struct ar_responses_enc *e, const struct ar_
 
 /* Names of tools on this wire: legal ones stay, others get a stable short form. */
 struct ar_str ar_responses_tool_name(const struct ar_responses_enc *e, struct ar_str name);
-/* The tool that goes by name, or NULL. */
-const struct ar_tool *ar_responses_find_tool(const struct ar_responses_enc *e, struct ar_str name);
 
 #endif

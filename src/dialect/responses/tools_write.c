@@ -32,7 +32,8 @@ static bool is_sent(struct ar_responses_enc *e, const struct ar_tool *t)
            !(t->defer && t->kind == AR_TOOL_FUNCTION && !ar_schema_says(t->schema, e->a));
 }
 
-const struct ar_tool *ar_responses_find_tool(const struct ar_responses_enc *e, struct ar_str name)
+/* The tool that goes by name, or NULL. */
+static const struct ar_tool *find_tool(const struct ar_responses_enc *e, struct ar_str name)
 {
     const struct ar_tool *t = e->r->tools;
     while (t && !ar_str_is(t->name, name)) {
@@ -290,7 +291,7 @@ static struct ar_str wire_type(struct ar_responses_enc *e, const struct ar_tool 
 static void put_name(struct ar_responses_enc *e, struct ar_str name)
 {
     struct ar_jw *w = &e->w;
-    const struct ar_tool *t = ar_responses_find_tool(e, name);
+    const struct ar_tool *t = find_tool(e, name);
     if (!t || !is_sent(e, t)) {
         ar_responses_lose(e, AR_FATE_REJECT, AR_DROPPED, "tool_choice",
                           "it names a tool that is not in the list");
