@@ -59,6 +59,19 @@ enum ar_code ar_take_int(struct ar_jval v, struct ar_int *ret, struct ar_err *er
     return ret->tri == AR_NULL ? AR_OK : ar_json_i64(v, &ret->i, err);
 }
 
+enum ar_code ar_take_whole(struct ar_jval v, struct ar_int *ret, struct ar_err *err)
+{
+    enum ar_code code = ar_take_int(v, ret, err);
+    return code == AR_OK && ret->i < 0 ? ar_json_wrong(v, "0 or more", err) : code;
+}
+
+enum ar_code ar_take_count(struct ar_jval v, struct ar_int *ret, struct ar_err *err)
+{
+    enum ar_code code = ar_take_int(v, ret, err);
+    bool none = code == AR_OK && ret->tri == AR_SET && ret->i < 1;
+    return none ? ar_json_wrong(v, "1 or more", err) : code;
+}
+
 enum ar_code ar_take_flag(struct ar_jval v, bool *ret, struct ar_err *err)
 {
     return ar_json_is_nil(v) ? AR_OK : ar_json_bool(v, ret, err);
@@ -91,6 +104,17 @@ enum ar_code ar_take_stops(struct ar_jval v, struct ar_arena *a, struct ar_name 
     return AR_OK;
 }
 
+bool ar_is_media_type(struct ar_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] > '~' ||
+            strchr(",\"\\", s.p[i])) {
+            return false;
+        }
+    }
+    return ar_str_find_char(s, '/') < s.n;
+}
+
 bool ar_take_data_url(struct ar_str esc, struct ar_arena *a, struct ar_media *m, bool *ret_bad)
 {
     *ret_bad = false;
@@ -101,9 +125,10 @@ bool ar_take_data_url(struct ar_str esc, struct ar_arena *a, struct ar_media *m,
     struct ar_str head =
         ar_json_unescape_in(ar_str_head(ar_str_from(esc, 5), comma < 5 ? 0 : comma - 5), a);
     size_t semi = ar_str_find_char(head, ';');
-    *ret_bad = comma >= esc.n || ar_str_find_nocase(head, AR_LIT(";base64")) >= head.n;
     m->from = AR_FROM_B64;
     m->mime = semi > 0 ? ar_str_head(head, semi) : (struct ar_str){0};
+    *ret_bad = comma >= esc.n || ar_str_find_nocase(head, AR_LIT(";base64")) >= head.n ||
+               (m->mime.n > 0 && !ar_is_media_type(m->mime));
     m->data = ar_str_from(esc, comma + 1);
     return true;
 }

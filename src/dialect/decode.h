@@ -22,6 +22,9 @@ enum ar_code ar_fail_at(struct ar_err *err, const char *at, const char *note);
 /* Values of fields: null is noted as such in numbers, and nothing elsewhere. */
 enum ar_code ar_take_num(struct ar_jval v, struct ar_num *ret, struct ar_err *err) AR_MUST;
 enum ar_code ar_take_int(struct ar_jval v, struct ar_int *ret, struct ar_err *err) AR_MUST;
+/* A number that is not below 0, and one that is not below 1. */
+enum ar_code ar_take_whole(struct ar_jval v, struct ar_int *ret, struct ar_err *err) AR_MUST;
+enum ar_code ar_take_count(struct ar_jval v, struct ar_int *ret, struct ar_err *err) AR_MUST;
 enum ar_code ar_take_flag(struct ar_jval v, bool *ret, struct ar_err *err) AR_MUST;
 enum ar_code ar_take_text(struct ar_jval v, struct ar_arena *a, struct ar_str *ret,
                           struct ar_err *err) AR_MUST;
@@ -29,8 +32,10 @@ enum ar_code ar_take_text(struct ar_jval v, struct ar_arena *a, struct ar_str *r
 enum ar_code ar_take_stops(struct ar_jval v, struct ar_arena *a, struct ar_name **ret,
                            struct ar_err *err) AR_MUST;
 
+/* type/subtype with parameters: nothing that could end a data URL's head early. */
+bool ar_is_media_type(struct ar_str s);
 /* "data:image/png;base64,AAAA" (esc) as mime and data. false: it is no data URL, and m is as it
- * was; *ret_bad: it is one, without base64. */
+ * was; *ret_bad: it is one, without base64 or of no media type. */
 bool ar_take_data_url(struct ar_str esc, struct ar_arena *a, struct ar_media *m, bool *ret_bad);
 
 /* Of an error's object: decoded copy of a string, or a number's spelling, cut between characters.

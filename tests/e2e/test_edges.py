@@ -244,3 +244,25 @@ def test_a_call_stands_in_assistant_messages_only(gateway, upstream, where):
     content = [call] if where == "user" else [{"type": "tool_result", "tool_use_id": "c0", "content": [call]}]
     got = gate.messages({**wire.ask("anthropic"), "messages": [{"role": "user", "content": content}]})
     assert got.status == 400 and "assistant message" in got.json["error"]["message"] and not upstream.requests, got
+
+
+@pytest.mark.parametrize(("path", "member", "value"), [
+    ("/v1/chat/completions", "n", 0), ("/v1/completions", "n", 0), ("/v1/chat/completions", "max_tokens", -1),
+    ("/v1/chat/completions", "max_completion_tokens", 0), ("/v1/chat/completions", "top_logprobs", -1), ("/v1/responses", "max_output_tokens", 0)])
+def test_numbers_out_of_range_are_refused(gateway, upstream, path, member, value):
+    """As OpenAI does; another dialect has no word for them."""
+    gate = gateway({"upstreams": [place("gemini-compatible", upstream)]})
+    got = gate.ask("POST", path, {**wire.ask("chat"), "prompt": "Hi", "input": "Hi", member: value})
+    assert got.status == 400 and got.json["error"]["param"] == member and not upstream.requests, got
+
+
+@pytest.mark.parametrize("client", ["chat", "responses"])
+def test_a_data_url_of_no_media_type_is_refused(gateway, upstream, client):
+    """What could end the head of a data URL early never reaches a vendor."""
+    gate = gateway({"upstreams": [place("gemini-compatible", upstream)]})
+    url = "data:image/p\x7fng;base64,AAAA"
+    part = {"type": "image_url", "image_url": {"url": url}} if client == "chat" else {"type": "input_image", "image_url": url}
+    member = "messages" if client == "chat" else "input"
+    path = "/v1/chat/completions" if client == "chat" else "/v1/responses"
+    got = gate.ask("POST", path, {"model": "m", member: [{"role": "user", "content": [part]}]})
+    assert got.status == 400 and "data: URL" in got.json["error"]["message"] and not upstream.requests, got

@@ -22,7 +22,7 @@ ROOT = HERE.parents[1]
 FOLDER = Path(os.environ.get("LLAMA_DIR") or ROOT / ".deps" / "llama")
 REPLY = "Hello! I am a tiny test model."
 THOUGHT = "Let us see, one moment"
-MODELS = {"tiny-chat": [], "tiny-think": ["--think", THOUGHT]}
+MODELS = {"tiny-chat": [], "tiny-think": ["--think", THOUGHT], "tiny-agent": ["--ctx", "131072"]}
 
 
 def ensure():

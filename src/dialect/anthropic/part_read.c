@@ -147,18 +147,6 @@ static enum ar_code read_text(struct ar_anthropic_in *in, struct ar_jval v,
     return AR_OK;
 }
 
-/* type/subtype with parameters: nothing that could end a data URL's head early. */
-static bool is_mime(struct ar_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] > '~' ||
-            strchr(",\"\\", s.p[i])) {
-            return false;
-        }
-    }
-    return ar_str_find_char(s, '/') < s.n;
-}
-
 /* source{base64|url|file|text} -> media. content sources are the caller's. */
 static enum ar_code read_source(struct ar_anthropic_in *in, struct ar_jval src, struct ar_media *m)
 {
@@ -170,7 +158,7 @@ static enum ar_code read_source(struct ar_anthropic_in *in, struct ar_jval src, 
     if (ar_str_is_lit(type, "base64") || ar_str_is_lit(type, "text")) {
         m->from = type.n == 4 ? AR_FROM_TEXT : AR_FROM_B64;
         code = need_text(in, src, AR_LIT("media_type"), &m->mime);
-        if (code == AR_OK && !is_mime(m->mime)) {
+        if (code == AR_OK && !ar_is_media_type(m->mime)) {
             code = ar_json_wrong(ar_json_get_lit(src, "media_type"), "a media type", in->err);
         }
         return code == AR_OK ? need_esc(in, src, AR_LIT("data"), &m->data) : code;

@@ -34,6 +34,16 @@ static enum ar_code read_num(struct reader *x, struct ar_jval v, size_t at)
     return ar_take_num(v, member(x, at), x->in.err);
 }
 
+static enum ar_code read_count(struct reader *x, struct ar_jval v, size_t at)
+{
+    return ar_take_count(v, member(x, at), x->in.err);
+}
+
+static enum ar_code read_whole(struct reader *x, struct ar_jval v, size_t at)
+{
+    return ar_take_whole(v, member(x, at), x->in.err);
+}
+
 static enum ar_code read_int(struct reader *x, struct ar_jval v, size_t at)
 {
     return ar_take_int(v, member(x, at), x->in.err);
@@ -59,12 +69,12 @@ static enum ar_code read_raw(struct reader *x, struct ar_jval v, size_t at)
 /* max_completion_tokens wins over max_tokens, in either order (P-120). */
 static enum ar_code read_max(struct reader *x, struct ar_jval v, size_t at)
 {
-    return x->has_max_completion ? AR_OK : read_int(x, v, at);
+    return x->has_max_completion ? AR_OK : read_count(x, v, at);
 }
 static enum ar_code read_max_completion(struct reader *x, struct ar_jval v, size_t at)
 {
     x->has_max_completion = !ar_json_is_nil(v);
-    return x->has_max_completion ? read_int(x, v, at) : AR_OK;
+    return x->has_max_completion ? read_count(x, v, at) : AR_OK;
 }
 
 static enum ar_code read_user(struct reader *x, struct ar_jval v, size_t at)
@@ -264,8 +274,8 @@ static const struct field FIELDS[] = {
     F("presence_penalty", read_num, SET(pres_penalty)),
     F("logit_bias", read_raw, SET(logit_bias)),
     F("logprobs", read_flag, SET(logprobs)),
-    F("top_logprobs", read_int, SET(top_logprobs)),
-    F("n", read_int, SET(n)),
+    F("top_logprobs", read_whole, SET(top_logprobs)),
+    F("n", read_count, SET(n)),
     F("seed", read_int, SET(seed)),
     F("stop", read_stop, SET(stop)),
     F("stream", read_flag, offsetof(struct ar_request, stream)),

@@ -33,6 +33,11 @@ static enum ar_code read_flag(struct reader *x, struct ar_jval v, size_t at)
     return ar_take_flag(v, place(x, at), x->err);
 }
 
+static enum ar_code read_count(struct reader *x, struct ar_jval v, size_t at)
+{
+    return ar_take_count(v, place(x, at), x->err);
+}
+
 static enum ar_code read_int(struct reader *x, struct ar_jval v, size_t at)
 {
     return ar_take_int(v, place(x, at), x->err);
@@ -94,13 +99,13 @@ static const struct field {
     F("prompt", read_prompt, 0),
     F("stream", read_flag, offsetof(struct ar_request, stream)),
     F("stream_options", read_stream_options, 0),
-    F("max_tokens", read_int, SET(max_tokens)),
+    F("max_tokens", read_count, SET(max_tokens)),
     F("temperature", read_num, SET(temperature)),
     F("top_p", read_num, SET(top_p)),
     F("frequency_penalty", read_num, SET(freq_penalty)),
     F("presence_penalty", read_num, SET(pres_penalty)),
     F("logit_bias", read_raw, SET(logit_bias)),
-    F("n", read_int, SET(n)),
+    F("n", read_count, SET(n)),
     F("seed", read_int, SET(seed)),
     F("stop", read_stop, SET(stop)),
     F("user", read_str, SET(user_id)),

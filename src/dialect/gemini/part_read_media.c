@@ -128,18 +128,6 @@ static enum ar_code read_inline(struct ar_gemini_in *in, struct ar_jval v, struc
     return m->data.p ? AR_OK : ar_request_too_large(in->err);
 }
 
-/* type/subtype with parameters: nothing that could end a data URL's head early. */
-static bool is_mime(struct ar_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] > '~' ||
-            strchr(",\"\\", s.p[i])) {
-            return false;
-        }
-    }
-    return s.n == 0 || ar_str_find_char(s, '/') < s.n;
-}
-
 /* mediaResolution, a word or {level}: what others call detail. */
 static struct ar_str read_detail(struct ar_jval v)
 {
@@ -175,7 +163,7 @@ enum ar_code ar_gemini_read_media(struct ar_gemini_in *in, const struct ar_jval 
     media->mime = ar_gemini_text_lit(in->a, v, "mimeType");
     media->title = ar_json_esc(title);
     media->detail = read_detail(m[AR_PART_RESOLUTION]);
-    if (!is_mime(media->mime)) {
+    if (media->mime.n > 0 && !ar_is_media_type(media->mime)) {
         return ar_json_wrong(ar_gemini_get_lit(v, "mimeType"), "a media type", in->err);
     }
     enum ar_code code = is_inline ? read_inline(in, v, media) : read_file(in, v, media);

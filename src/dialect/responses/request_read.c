@@ -71,20 +71,14 @@ static enum ar_code read_instructions(struct ar_responses_in *in, struct ar_jval
     return c;
 }
 
-static enum ar_code read_int(struct ar_responses_in *in, struct ar_jval v, struct ar_int *ret)
-{
-    enum ar_code c = ar_take_int(v, ret, in->err);
-    return c == AR_OK && ret->i < 0 ? ar_json_wrong(v, "0 or more", in->err) : c;
-}
-
 static enum ar_code read_max(struct ar_responses_in *in, struct ar_jval v)
 {
-    return read_int(in, v, &in->r->set.max_tokens);
+    return ar_take_count(v, &in->r->set.max_tokens, in->err);
 }
 
 static enum ar_code read_top_logprobs(struct ar_responses_in *in, struct ar_jval v)
 {
-    return read_int(in, v, &in->r->set.top_logprobs);
+    return ar_take_whole(v, &in->r->set.top_logprobs, in->err);
 }
 
 static enum ar_code read_temperature(struct ar_responses_in *in, struct ar_jval v)
