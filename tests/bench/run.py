@@ -26,7 +26,7 @@ import shapes  # noqa: E402
 DIALECTS = ["chat", "responses", "messages", "gemini"]
 TITLES = {"chat": "Chat", "responses": "Responses", "messages": "Messages", "gemini": "Gemini"}
 EVENTS = 50  # in a stream
-EVENT_LIMIT_US = 1.0  # what an event of the dearest pair may cost more than one of the cheapest
+EVENT_LIMIT_US = 1.0  # what an event of the dearest translated pair may cost more than one of the cheapest pair
 LAST = {"chat": "data: [DONE]", "messages": '"message_stop"', "responses": '"type":"response.completed"', "gemini": '"finishReason":'}
 
 
@@ -76,7 +76,7 @@ def pairs():
             name, title = f"{client}-to-{upstream}", f"{TITLES[client]} to {TITLES[upstream]}"
             small = shapes.SMALL[client]
             made.append(Scenario(f"{name}-2k", f"{title}, 2 KB", client, upstream, small(), 50000, 1.6))
-            made.append(Scenario(f"{name}-stream", f"{title}, stream", client, upstream, small(stream=True), 2000, None, streamed=True))
+            made.append(Scenario(f"{name}-stream", f"{title}, stream", client, upstream, small(stream=True), 4000, None, streamed=True))
     return made
 
 
@@ -168,21 +168,23 @@ def run_scenario(rig, scenario, args):
         row |= {"gateway_us": statistics.median(cpu["gateway"]), "gateway_rate": rate["gateway"], "gateway_p99": p99["gateway"],
                 "ratio": statistics.median(ratios), "ratios": ratios}  # fmt: skip
         if scenario.streamed:
-            row["event_us"] = statistics.median(g - n for g, n in zip(cpu["gateway"], cpu["nginx"])) / EVENTS
+            row |= {"event_us": row["gateway_us"] / EVENTS, "translated": scenario.client != scenario.upstream}
     return row
 
 
 def events_of(rows):
-    """(what an event of a stream costs more than through nginx: the cheapest row, the dearest); None: too few rows."""
+    """What an event of a stream costs in the cheapest pair, and in the dearest that is translated; None: too few rows."""
     told = sorted((r for r in rows if "event_us" in r), key=lambda r: r["event_us"])
-    return (told[0], told[-1]) if len(told) > 2 else None
+    translated = [r for r in told if r["translated"]]
+    return (told[0], translated[-1]) if len(told) > 2 and translated else None
 
 
 def events_line(rows):
     low, high = events_of(rows)
-    between = high["event_us"] - low["event_us"]
-    return (f"An event costs over nginx's: {low['event_us']:.2f} µs ({low['title']}) to {high['event_us']:.2f} µs ({high['title']}); "
-            f"between them {between:.2f} µs, limit {EVENT_LIMIT_US:.1f} {'met' if between <= EVENT_LIMIT_US else 'MISSED'}.")  # fmt: skip
+    more = high["event_us"] - low["event_us"]
+    return (f"An event costs {low['event_us']:.2f} µs in the cheapest pair ({low['title']}) and {high['event_us']:.2f} µs in the "
+            f"dearest translated one ({high['title']}): {more:.2f} µs more, limit {EVENT_LIMIT_US:.1f} "
+            f"{'met' if more <= EVENT_LIMIT_US else 'MISSED'}.")  # fmt: skip
 
 
 def verdict_of(row):
@@ -229,7 +231,7 @@ def write_markdown(path, rows, args):
         "|" + "|".join(["---"] + ["---:"] * (len(table[0]) - 1)) + "|",
         *("| " + " | ".join(line) + " |" for line in table[1:]),
         "",
-        *([events_line(rows), ""] if events_of(rows) else []),
+        *([events_line(rows), ""] if args.pairs_table and events_of(rows) else []),
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(text))
@@ -245,7 +247,8 @@ def main():
     ap.add_argument("--json", type=Path, help="write the figures as JSON as well")
     ap.add_argument("--nginx-only", action="store_true")
     ap.add_argument("--no-limits", action="store_true")
-    ap.add_argument("--tick-us", type=int, default=2000, help="pause between the pieces of a stream")
+    ap.add_argument("--tick-us", type=int, help="pause between the pieces of a stream (2000; of the sixteen pairs 0: what is compared is the "
+                    "work, not the waking up)")
     ap.add_argument("--binary", type=Path, default=Path(os.environ.get("ANYROUTER_BIN") or rigging.ROOT / "build/release/anyrouter"))
     args = ap.parse_args()
     if not args.nginx_only and not args.binary.exists():
@@ -255,20 +258,21 @@ def main():
     if not chosen:
         rigging.fail(f"no such scenario; there are: {', '.join(s.name for s in known)}")
     rows = []
-    with rigging.Rig(args.tick_us) as rig:
+    tick_us = args.tick_us if args.tick_us is not None else 0 if args.pairs_table else 2000
+    with rigging.Rig(tick_us) as rig:
         for scenario in chosen:
             rows.append(run_scenario(rig, scenario, args))
             print_table(rows[-1:])
     print()
     print_table(rows)
-    if events_of(rows):
+    if args.pairs_table and events_of(rows):
         print(events_line(rows))
     write_markdown(args.out, rows, args)
     print(f"written to {args.out}")
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
     missed = [r["name"] for r in rows if r["limit"] is not None and r.get("ratio", 0) > r["limit"]]
-    ends = events_of(rows)
+    ends = events_of(rows) if args.pairs_table else None
     if ends and ends[1]["event_us"] - ends[0]["event_us"] > EVENT_LIMIT_US:
         missed.append("event")
     if missed:
