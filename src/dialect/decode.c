@@ -112,7 +112,8 @@ bool ar_is_media_type(struct ar_str s)
             return false;
         }
     }
-    return ar_str_find_char(s, '/') < s.n;
+    size_t slash = ar_str_find_char(s, '/');
+    return slash > 0 && slash < ar_str_find_char(s, ';'); /* parameters follow the subtype */
 }
 
 bool ar_take_data_url(struct ar_str esc, struct ar_arena *a, struct ar_media *m, bool *ret_bad)
