@@ -258,6 +258,11 @@ static void gather(struct conv *c, struct ar_jval v, struct layers *ls)
     if (ls->n >= LAYERS_MAX || !ar_json_is(v, AR_J_OBJECT)) {
         return;
     }
+    for (unsigned i = 0; i < ls->n; i++) {
+        if (ar_json_raw(ls->v[i]).p == ar_json_raw(v).p) { /* it refers to itself */
+            return;
+        }
+    }
     ls->v[ls->n++] = v;
     if (ar_json_is(ref, AR_J_STRING)) {
         struct ar_str name = ar_json_unescape_in(ar_json_esc(ref), c->a);
@@ -278,6 +283,17 @@ static bool is_said_before(const struct layers *ls, unsigned layer, struct ar_st
     return false;
 }
 
+/* An earlier layer has a property of that name. */
+static bool is_property_before(const struct layers *ls, unsigned layer, struct ar_str name)
+{
+    for (unsigned i = 0; i < layer; i++) {
+        if (ar_json_get(ar_json_get_lit(ls->v[i], "properties"), name).doc) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* properties and required of several layers are joined. */
 static void put_joined(struct conv *c, const struct layers *ls, struct ar_str key)
 {
@@ -286,10 +302,10 @@ static void put_joined(struct conv *c, const struct layers *ls, struct ar_str ke
     ar_jw_open(&c->w, object ? '{' : '[');
     for (unsigned i = 0; i < ls->n; i++) {
         for (struct ar_jiter it = ar_json_iter(ar_json_get(ls->v[i], key)); ar_json_next(&it);) {
-            if (object) {
+            if (object && !is_property_before(ls, i, it.key)) {
                 ar_jw_key_dec(&c->w, it.key);
                 put_schema(c, it.val);
-            } else {
+            } else if (!object) {
                 ar_jw_raw(&c->w, ar_json_raw(it.val));
             }
         }
