@@ -256,13 +256,17 @@ def test_numbers_out_of_range_are_refused(gateway, upstream, path, member, value
     assert got.status == 400 and got.json["error"]["param"] == member and not upstream.requests, got
 
 
+@pytest.mark.parametrize("kind", ["image", "audio"])
 @pytest.mark.parametrize("client", ["chat", "responses"])
-def test_a_data_url_of_no_media_type_is_refused(gateway, upstream, client):
+def test_no_media_type_is_refused(gateway, upstream, client, kind):
     """What could end the head of a data URL early never reaches a vendor."""
     gate = gateway({"upstreams": [place("gemini-compatible", upstream)]})
     url = "data:image/p\x7fng;base64,AAAA"
     part = {"type": "image_url", "image_url": {"url": url}} if client == "chat" else {"type": "input_image", "image_url": url}
+    if kind == "audio":
+        part = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "w,v"}}
     member = "messages" if client == "chat" else "input"
     path = "/v1/chat/completions" if client == "chat" else "/v1/responses"
     got = gate.ask("POST", path, {"model": "m", member: [{"role": "user", "content": [part]}]})
-    assert got.status == 400 and "data: URL" in got.json["error"]["message"] and not upstream.requests, got
+    assert got.status == 400 and not upstream.requests, got
+    assert ("data: URL" if kind == "image" else "a format like wav") in got.json["error"]["message"], got

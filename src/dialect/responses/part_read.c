@@ -130,6 +130,9 @@ static enum ar_code read_audio(struct ar_responses_in *in, struct ar_jval part,
     struct ar_media m = {.from = AR_FROM_B64, .data = ar_json_esc(data)};
     if (format.n > 0) {
         m.mime = ar_arena_fmt(in->a, "audio/%.*s", AR_FMT(format));
+        if (!ar_is_media_type(m.mime)) {
+            return ar_json_wrong(ar_json_get_lit(audio, "format"), "a format like wav", in->err);
+        }
     }
     return add_media(in, AR_AUDIO, part, &m, tail);
 }
