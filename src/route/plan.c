@@ -320,6 +320,26 @@ static enum ar_code not_found(const struct ar_plan_ask *ask, struct ar_err *err)
                    near[0] ? "; near: " : "; see GET /v1/models", near);
 }
 
+/* The model is served, but by nobody for this request. wants: who would with the caller's key. */
+static enum ar_code not_usable(const struct ar_plan_ask *ask, const struct ar_upstream *wants,
+                               struct ar_err *err)
+{
+    struct ar_str model = ar_str_head(ask->model, 40);
+    if (wants) {
+        return ar_fail(err, AR_KEY_MISSING,
+                       "model %.*s is served by upstream %.*s with your own key: send it as "
+                       "Authorization: Bearer or x-api-key",
+                       AR_FMT(model), AR_FMT(ar_str_head(wants->name, 24)));
+    }
+    if (ask->as_bytes && !ask->any_model) {
+        return ar_fail(err, AR_ENDPOINT_NOT_SUPPORTED,
+                       "no upstream of model %.*s %s; it is served on /v1/chat/completions, "
+                       "/v1/responses, /v1/messages and /v1beta/models",
+                       AR_FMT(model), ask->embeds ? "has embeddings" : "answers this path");
+    }
+    return ar_fail(err, AR_NO_UPSTREAM, "no upstream can take this request");
+}
+
 enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, struct ar_plan **ret,
                           struct ar_err *err)
 {
@@ -366,20 +386,8 @@ enum ar_code ar_plan_make(const struct ar_plan_ask *ask, struct ar_arena *a, str
     if (found == 0) {
         return not_found(ask, err);
     }
-    if (p->entry_count == 0 && ask->as_bytes && !ask->any_model && !wants) {
-        return ar_fail(err, AR_ENDPOINT_NOT_SUPPORTED,
-                       "no upstream of model %.*s %s; it is served on "
-                       "/v1/chat/completions, /v1/responses, /v1/messages and /v1beta/models",
-                       AR_FMT(ar_str_head(ask->model, 40)),
-                       ask->embeds ? "has embeddings" : "answers this path");
-    }
     if (p->entry_count == 0) {
-        return wants ? ar_fail(err, AR_KEY_MISSING,
-                               "model %.*s is served by upstream %.*s with your own key: send it "
-                               "as Authorization: Bearer or x-api-key",
-                               AR_FMT(ar_str_head(ask->model, 40)),
-                               AR_FMT(ar_str_head(wants->name, 24)))
-                     : ar_fail(err, AR_NO_UPSTREAM, "no upstream can take this request");
+        return not_usable(ask, wants, err);
     }
     *ret = p;
     return AR_OK;

@@ -29,11 +29,11 @@ def descendants(root):
             continue
         if state not in "ZX":
             children.setdefault(int(parent), []).append(int(entry.parent.name))
-    found, todo = [], [root]
-    while todo:
-        below = children.get(todo.pop(), [])
+    found, parents = [], [root]
+    while parents:
+        below = children.get(parents.pop(), [])
         found += below
-        todo += below
+        parents += below
     return found
 
 
