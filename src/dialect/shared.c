@@ -1,5 +1,6 @@
-/* What the files of several dialects do alike: members of objects, failures,
- * counts. Nothing here knows a wire format beyond these. Owns nothing. */
+/* What readers and writers of several dialects do alike: members of objects, failures, counts,
+ * citations, whole answers as streams, the line of losses. What is particular to one wire format
+ * stays in its folder. Owns nothing. */
 #include "dialect/shared.h"
 
 #include "ir/units.h"
